@@ -1,0 +1,100 @@
+"""Asymmetric (affine) parameters: a range becomes a scale and a zero point (the note, section 2).
+
+Three demands: rmin near qmin, rmax near qmax, and 0 exactly on a code. Two fix the line; the third
+is met by rounding Z, which slides the grid by at most S/2.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from quantnotes.grid import INT8, IntGrid
+from quantnotes.mapping import MIN_SCALE, QuantParams
+from quantnotes.ranges import as_real
+
+Array = NDArray[Any]
+
+
+def checked_ends(rmin: ArrayLike, rmax: ArrayLike, axis: int | None) -> tuple[Array, Array]:
+    """Return the ends of a range as float64 arrays, 0-d or one a channel.
+
+    Raises
+    ------
+    TypeError
+        If an end holds no real numbers.
+    ValueError
+        If the shapes do not fit `axis`, an end is NaN or infinite, or rmin exceeds rmax.
+    """
+    low, high = as_real(rmin, "rmin").astype(np.float64), as_real(rmax, "rmax").astype(np.float64)
+    if low.shape != high.shape:
+        raise ValueError(f"rmin and rmax must have one shape, got {low.shape} and {high.shape}")
+    if low.ndim != (axis is not None):
+        expected = "numbers" if axis is None else "1-D arrays, one entry a channel"
+        raise ValueError(f"with axis={axis} rmin and rmax must be {expected}, got shape {low.shape}")
+    if not (np.isfinite(low).all() and np.isfinite(high).all()):
+        raise ValueError(f"rmin and rmax must be finite, got {rmin!r} and {rmax!r}")
+    if (low > high).any():
+        raise ValueError(f"rmin must not exceed rmax, got {rmin!r} and {rmax!r}")
+    return low, high
+
+
+def usable_scale(scale: Array) -> Array:
+    """Return the scale with 1 for 0 (all-zero data) and 2**-126 for anything smaller than that."""
+    return np.where(scale == 0, 1.0, np.maximum(scale, MIN_SCALE))
+
+
+def asymmetric_params(
+    rmin: ArrayLike,
+    rmax: ArrayLike,
+    grid: IntGrid = INT8,
+    *,
+    axis: int | None = None,
+    anchor: Literal["max", "min"] = "max",
+) -> QuantParams:
+    """Return S and Z that spread the range over the whole grid, with 0 exactly on a code.
+
+    Parameters
+    ----------
+    rmin, rmax : float, or array_like of shape (channels,) when `axis` is given
+        The range of the data. It is widened to hold 0: otherwise Z would leave the grid.
+    grid : IntGrid, default INT8
+        The codes that may be used.
+    axis : int, optional
+        The channel axis of the data.
+    anchor : {"max", "min"}, default "max"
+        Which end Z is computed from: the note's ``Z = qmax - rint(rmax / S)`` or ONNX's
+        ``Z = qmin - rint(rmin / S)``. They differ by one where both quotients are ties or nearly so.
+
+    Returns
+    -------
+    QuantParams
+        ``S = (rmax - rmin) / (qmax - qmin)`` in float64, 1 for all-zero data, and at least 2**-126.
+
+    Raises
+    ------
+    TypeError
+        If an end holds no real numbers.
+    ValueError
+        If an end is not finite, rmin exceeds rmax, shapes do not fit, or `anchor` is unknown.
+
+    Examples
+    --------
+    >>> asymmetric_params(-1.0, 2.0, IntGrid(-2, 1))
+    QuantParams(scale=1.0, zero_point=-1, grid=IntGrid(qmin=-2, qmax=1), axis=None)
+    >>> asymmetric_params(10.0, 11.0).zero_point
+    -128
+    """
+    if anchor not in ("max", "min"):
+        raise ValueError(f'anchor must be "max" or "min", got {anchor!r}')
+    low, high = checked_ends(rmin, rmax, axis)
+    low, high = np.minimum(low, 0.0), np.maximum(high, 0.0)
+    steps = grid.qmax - grid.qmin
+    with np.errstate(over="ignore"):
+        width = high - low
+    # Where the width itself overflows float64, each end is divided first.
+    scale = usable_scale(np.where(np.isfinite(width), width / steps, high / steps - low / steps))
+    zero = grid.qmax - np.rint(high / scale) if anchor == "max" else grid.qmin - np.rint(low / scale)
+    return QuantParams(scale, zero, grid, axis)

@@ -1,0 +1,210 @@
+"""Real intervals, and the checks that every input passes.
+
+A `Range` says which reals the data cover. The functions that return one (here and in
+:mod:`quantnotes.outliers`) return the data's own range and never widen it to 0: that is
+the business of :func:`quantnotes.asymmetric_params` alone.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Iterator
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from quantnotes import kernels
+
+NanPolicy = Literal["raise", "ignore"]
+Array = NDArray[Any]
+
+FLOAT32, FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)
+
+
+class Range(NamedTuple):
+    """A closed interval of real numbers, or one a channel.
+
+    Attributes
+    ----------
+    rmin, rmax : float or ndarray of float64, shape (channels,)
+        Smallest and largest real value, in the unit of the data.
+
+    Examples
+    --------
+    >>> Range(-1.0, 2.0).rmax
+    2.0
+    """
+
+    rmin: Any
+    rmax: Any
+
+
+def as_real(x: ArrayLike, name: str = "x") -> Array:
+    """Return `x` as an array of real numbers, without a copy where it is one already.
+
+    Parameters
+    ----------
+    x : array_like
+        Booleans, integers, floats or bfloat16, of any shape, strides and byte order.
+    name : str
+        What to call it in an error.
+
+    Returns
+    -------
+    ndarray
+
+    Raises
+    ------
+    TypeError
+        If it is masked, ragged, or holds objects, complex numbers, text or dates.
+
+    Examples
+    --------
+    >>> as_real([1, 2]).shape
+    (2,)
+    """
+    if isinstance(x, np.ma.MaskedArray):
+        raise TypeError(f"{name} is a masked array: fill it or select its valid values first")
+    try:
+        array = np.asarray(x)
+    except ValueError as error:
+        raise TypeError(f"{name} is not a rectangular array of numbers: {error}") from None
+    if array.dtype.kind not in "biuf" and array.dtype.name != "bfloat16":
+        raise TypeError(f"{name} must hold real numbers, got dtype {array.dtype}")
+    return array
+
+
+def compute_type(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """Return the type in which data of `dtype` are divided and rounded.
+
+    float32 for float16, bfloat16 and float32; float64 for float64, wider floats, integers and booleans.
+
+    Examples
+    --------
+    >>> compute_type(np.dtype("float16"))
+    dtype('float32')
+    """
+    narrow = dtype.name == "bfloat16" or (dtype.kind == "f" and dtype.itemsize <= 4)
+    return FLOAT32 if narrow else FLOAT64
+
+
+def nan_error(x: Array, name: str, advice: str) -> ValueError:
+    """Return the error that says how many NaN `x` holds and what to do about them."""
+    count = kernels.count_nan(x, compute_type(x.dtype))
+    return ValueError(f"{name} holds {count} NaN among {x.size} values: {advice}")
+
+
+def channel_axis(axis: object, ndim: int) -> int:
+    """Return `axis` as a number from 0 to ``ndim - 1``.
+
+    Raises
+    ------
+    TypeError
+        If it is no integer.
+    ValueError
+        If the array has no such axis.
+
+    Examples
+    --------
+    >>> channel_axis(-1, 3)
+    2
+    """
+    try:
+        index = operator.index(axis)  # type: ignore[arg-type]
+    except TypeError:
+        raise TypeError(f"axis must be an integer or None, got {axis!r}") from None
+    if not -ndim <= index < ndim:
+        raise ValueError(f"axis {index} is out of range for an array of {ndim} dimensions")
+    return index % ndim
+
+
+def channels(x: Array, axis: int) -> Iterator[Array]:
+    """Yield the slice of each channel: `axis` is the one that keeps its own scale, as in ONNX."""
+    yield from np.moveaxis(x, channel_axis(axis, x.ndim), 0)
+
+
+def finite_range(x: Array, nan: NanPolicy) -> tuple[float, float]:
+    """Return min and max of finite data of one channel, after the checks that every range function makes.
+
+    Raises
+    ------
+    ValueError
+        If `x` is empty, holds an infinity, holds NaN while `nan` is "raise", or holds nothing else.
+    """
+    if x.size == 0:
+        raise ValueError("x is empty: there is no range to take")
+    low, high = kernels.minmax(x, FLOAT64 if x.dtype.kind in "iu" else compute_type(x.dtype))
+    if low != low:
+        if nan == "raise":
+            raise nan_error(x, "x", 'drop them, or pass nan="ignore"')
+        kept = x[~np.isnan(x)]
+        if kept.size == 0:
+            raise ValueError("x holds nothing but NaN: there is no range to take")
+        return finite_range(kept, nan)
+    if not (np.isfinite(low) and np.isfinite(high)):
+        raise ValueError(f"x holds an infinity (min {low}, max {high}): a range must be finite")
+    return low, high
+
+
+def per_channel(
+    x: ArrayLike, axis: int | None, nan: NanPolicy, one: Callable[[Array], tuple[float, float]]
+) -> Range:
+    """Apply `one` to the whole array, or to each channel, and return the range or ranges.
+
+    Raises
+    ------
+    TypeError
+        If `x` is not an array of real numbers or `axis` no integer.
+    ValueError
+        If `nan` is unknown, `axis` is out of range, or `one` says so.
+    """
+    array = as_real(x)
+    if nan not in ("raise", "ignore"):
+        raise ValueError(f'nan must be "raise" or "ignore", got {nan!r}')
+    if axis is None:
+        return Range(*one(array))
+    ends = [one(channel) for channel in channels(array, axis)]
+    if not ends:
+        raise ValueError("x is empty: there is no range to take")
+    rmin, rmax = np.array(ends, FLOAT64).T.copy()
+    return Range(rmin, rmax)
+
+
+def minmax_range(x: ArrayLike, *, axis: int | None = None, nan: NanPolicy = "raise") -> Range:
+    """Return the smallest and the largest value of the data.
+
+    Parameters
+    ----------
+    x : array_like
+        Real numbers, any shape.
+    axis : int, optional
+        The channel axis: one range for each index along it. Without it, one range for all.
+    nan : {"raise", "ignore"}, default "raise"
+        What to do about NaN.
+
+    Returns
+    -------
+    Range
+        Two floats, or two float64 arrays of shape ``(x.shape[axis],)``. Never widened to hold 0.
+
+    Raises
+    ------
+    TypeError
+        If `x` is masked, ragged, complex, text or objects.
+    ValueError
+        If `x` is empty, holds an infinity, or NaN that are not to be ignored.
+
+    Notes
+    -----
+    This is rmin and rmax of the note, section 2. Its weakness is the subject of section 5: a single far
+    value decides it.
+
+    Examples
+    --------
+    >>> minmax_range([[-1.0, 2.0], [0.5, 3.0]])
+    Range(rmin=-1.0, rmax=3.0)
+    >>> minmax_range([[-1.0, 2.0], [0.5, 3.0]], axis=0).rmax
+    array([2., 3.])
+    """
+    return per_channel(x, axis, nan, lambda channel: finite_range(channel, nan))

@@ -1,0 +1,56 @@
+"""Symmetric parameters: a range becomes a scale alone, Z = 0 (the note, section 3).
+
+The note divides |rmax| by |qmax|; a larger negative side would overflow. Here it is the larger of both.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from quantnotes.asymmetric import checked_ends, usable_scale
+from quantnotes.grid import INT8, IntGrid
+from quantnotes.mapping import QuantParams
+
+
+def symmetric_params(
+    rmin: ArrayLike, rmax: ArrayLike, grid: IntGrid = INT8, *, axis: int | None = None
+) -> QuantParams:
+    """Return the scale that puts the larger end of the range on qmax, with Z = 0.
+
+    Parameters
+    ----------
+    rmin, rmax : float, or array_like of shape (channels,) when `axis` is given
+        The range of the data.
+    grid : IntGrid, default INT8
+        The codes that may be used. One that does not reach as far below 0 as above (an unsigned one)
+        takes only data without negative values.
+    axis : int, optional
+        The channel axis of the data.
+
+    Returns
+    -------
+    QuantParams
+        ``S = max(|rmin|, |rmax|) / qmax`` in float64, 1 for all-zero data, and at least 2**-126.
+
+    Raises
+    ------
+    TypeError
+        If an end holds no real numbers.
+    ValueError
+        If an end is not finite, rmin exceeds rmax, shapes do not fit, or the grid has no room for
+        negative values that are there.
+
+    Examples
+    --------
+    >>> symmetric_params(-6.35, 2.0).scale
+    0.05
+    """
+    low, high = checked_ends(rmin, rmax, axis)
+    if grid.qmin > -grid.qmax and (low < 0).any():
+        raise ValueError(
+            f"rmin is {rmin!r}, and the grid {grid.qmin}..{grid.qmax} does not reach as far below 0 as above: "
+            "use a signed grid, or asymmetric_params"
+        )
+    scale = usable_scale(np.maximum(np.abs(low), np.abs(high)) / grid.qmax)
+    return QuantParams(scale, np.zeros(scale.shape, np.int64), grid, axis)
