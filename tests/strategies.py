@@ -1,0 +1,161 @@
+"""What the tests draw from: Hypothesis strategies, and the odd layouts and types every function meets."""
+
+import math
+
+import ml_dtypes
+import numpy as np
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from quantnotes import IntGrid, QuantParams
+
+MIN_SCALE = 2.0**-126
+
+# --- strategies ---------------------------------------------------------------------------------------------
+
+named_grids = st.builds(
+    lambda bits, kind: IntGrid.of(bits, signed=kind != "unsigned", narrow=kind == "narrow"),
+    st.one_of(st.integers(2, 8), st.integers(9, 16)),
+    st.sampled_from(["signed", "unsigned", "narrow"]),
+)
+lopsided_grids = st.builds(IntGrid, st.integers(-300, 0), st.integers(1, 300))
+grids = st.one_of(named_grids, lopsided_grids)
+mirror_grids = st.builds(lambda bits: IntGrid.of(bits, narrow=True), st.integers(2, 16))
+
+powers_of_two = st.integers(-100, 60).map(lambda k: math.ldexp(1.0, k))
+moderate_scales = st.floats(1e-3, 1e3)
+scales = st.one_of(moderate_scales, powers_of_two, st.floats(MIN_SCALE, 1e30))
+
+
+@st.composite
+def tensor_params(draw, grids=grids, scales=scales):
+    """Per-tensor parameters, zero point anywhere in the grid, its ends included."""
+    grid = draw(grids)
+    zero_point = draw(
+        st.one_of(st.sampled_from([grid.qmin, 0, grid.qmax]), st.integers(grid.qmin, grid.qmax))
+    )
+    return QuantParams(draw(scales), zero_point, grid)
+
+
+float32s = st.floats(width=32, allow_nan=False, allow_infinity=False)
+moderate_float32s = st.floats(-(2.0**17), 2.0**17, width=32)
+
+
+def arrays(elements, dtype=np.float32, min_size=0, max_size=40):
+    """1-D arrays; Hypothesis' own 'fill' would make them mostly constant."""
+    return st.lists(elements, min_size=min_size, max_size=max_size).map(lambda v: np.array(v, dtype))
+
+
+@st.composite
+def values_with_params(draw):
+    """Parameters, and values that fall on codes, on ties, next to ties, and beyond the ends."""
+    params = draw(tensor_params())
+    span = params.grid.codes
+    steps = st.one_of(
+        st.integers(-span, span).map(lambda n: n / 2),
+        st.floats(-span, span),
+    )
+    x = np.array(draw(st.lists(steps, min_size=1, max_size=30))) * params.scale
+    x = x.astype(draw(st.sampled_from([np.float32, np.float64])))
+    towards = draw(st.sampled_from([None, -np.inf, np.inf]))
+    return (x if towards is None else np.nextafter(x, x.dtype.type(towards))), params
+
+
+def intervals(bound=1e300):
+    """Pairs rmin <= rmax of every magnitude, with and without 0 inside, now and then a single point."""
+    ends = st.one_of(st.floats(-10, 10), st.floats(-bound, bound), st.sampled_from([0.0, -0.0, 1e-40, -1e-8]))
+    return st.tuples(ends, ends).map(lambda pair: (min(pair), max(pair)))
+
+
+@st.composite
+def near_edges(draw):
+    """A float64 on a power-of-two grid, or its neighbour: what a bin edge looks like."""
+    value = math.ldexp(draw(st.integers(-70, 70)), draw(st.integers(-5, 5)))
+    return float(np.nextafter(value, draw(st.sampled_from([value, -np.inf, np.inf]))))
+
+
+tiny_and_huge = st.sampled_from(
+    [
+        0.0,
+        -0.0,
+        5e-324,
+        -5e-324,
+        -1e-300,
+        1e-300,
+        2.0**-1022,
+        1e300,
+        -1e300,
+        1.7976931348623157e308,
+        -1.7e308,
+        1e20,
+    ]
+)
+histogram_values = st.one_of(
+    near_edges(),
+    st.integers(-9, 9).map(float),
+    tiny_and_huge,
+    st.floats(allow_nan=False, allow_infinity=False),
+)
+histogram_lists = st.one_of(
+    st.lists(near_edges(), max_size=40),
+    st.lists(st.integers(-9, 9).map(float), max_size=40),
+    st.lists(histogram_values, max_size=40),
+)
+few_bins = st.sampled_from([2, 3, 4, 5, 7, 8, 16, 64])
+int_or_float_arrays = st.one_of(
+    arrays(st.floats(-1e6, 1e6), np.float64, min_size=1),
+    arrays(st.integers(-20, 20), np.int64, min_size=1),
+    arrays(st.floats(-1e3, 1e3, width=32), np.float32, min_size=1),
+    hnp.arrays(np.int8, st.integers(1, 40)),
+)
+keeps = st.one_of(st.sampled_from([0.5, 0.75, 0.9, 0.99, 1.0]), st.integers(1, 64).map(lambda k: k / 64))
+
+# --- layouts: the same values, laid out otherwise -----------------------------------------------------------
+
+
+def _strided(x):
+    wide = np.full((*x.shape[:-1], 2 * x.shape[-1]), 99, x.dtype)
+    wide[..., ::2] = x
+    return wide[..., ::2]
+
+
+def _read_only(x):
+    x = x.copy()
+    x.flags.writeable = False
+    return x
+
+
+def _unaligned(x):
+    y = np.ndarray(x.shape, x.dtype, buffer=bytearray(x.nbytes + 1), offset=1)
+    y[...] = x
+    return y
+
+
+LAYOUTS = {
+    "fortran": np.asfortranarray,
+    "permuted": lambda x: np.moveaxis(np.moveaxis(x, 0, -1).copy(), -1, 0),
+    "strided": _strided,
+    "reversed": lambda x: x[::-1].copy()[::-1],
+    "reversed-last": lambda x: x[..., ::-1].copy()[..., ::-1],
+    "read-only": _read_only,
+    "big-endian": lambda x: x.astype(x.dtype.newbyteorder(">")),
+    "unaligned": _unaligned,
+}
+
+# --- types that are no numbers of ours ----------------------------------------------------------------------
+
+BAD_TYPES = {
+    "masked": np.ma.masked_array([1.0, 2.0], [False, True]),
+    "object": np.array([1.0, None], dtype=object),
+    "complex": np.array([1 + 0j]),
+    "str": np.array(["1", "2"]),
+    "text": "1.5",
+    "bytes": np.array([b"1"]),
+    "datetime": np.array(["2024-01-01"], "datetime64[D]"),
+    "timedelta": np.array([1], "timedelta64[s]"),
+    "ragged": [[1.0, 2.0], [3.0]],
+    "structured": np.zeros(2, [("a", "f4")]),
+    "none": None,
+}
+
+FLOAT_TYPES = [np.float16, ml_dtypes.bfloat16, np.float32, np.float64, np.longdouble]

@@ -1,0 +1,289 @@
+"""Histogram: power-of-two bins, the same bits for any order and split."""
+
+import copy
+import itertools
+
+import boost_histogram
+import numpy as np
+import pytest
+import reference
+from hypothesis import given
+from hypothesis import strategies as st
+from strategies import BAD_TYPES, FLOAT_TYPES, LAYOUTS, few_bins, histogram_lists, int_or_float_arrays
+
+from quantnotes import Histogram
+
+FLOAT64_MAX = float(np.finfo(np.float64).max)
+
+
+def histogram_of(values, max_bins=2048):
+    return Histogram(max_bins).update(np.asarray(values, np.float64))
+
+
+def state(h):
+    """Everything one can see, as plain values."""
+    return h.counts.tolist(), h.edges.tolist(), h.n, h.min, h.max, h.max_bins
+
+
+def assert_is_reference(h, values, max_bins):
+    k, first, counts = reference.histogram(values, max_bins)
+    assert h.counts.dtype == np.int64
+    np.testing.assert_array_equal(h.counts, counts)
+    np.testing.assert_array_equal(h.edges, reference.histogram_edges(k, first, len(counts)))
+    assert (h.n, h.min, h.max) == (len(values), min(values), max(values))
+
+
+# --- one update ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("values", "max_bins", "edges", "counts"),
+    [
+        ([0, 1, 2, 3], 4, [0, 1, 2, 3, 4], [1, 1, 1, 1]),
+        ([0, 1, 2, 3, 4], 4, [0, 2, 4, 6], [2, 2, 1]),  # the topmost bin is half-open too
+        ([0, 1, 2, 3], 3, [0, 2, 4], [2, 2]),
+        ([-1, 1], 3, [-1, 0, 1, 2], [1, 0, 1]),
+        ([-1, 1], 2, [-2, 0, 2], [1, 1]),
+        ([-4, -1, 0, 3.75], 4, [-4, -2, 0, 2, 4], [1, 1, 1, 1]),
+        ([0.5, 0.75], 2, [0.5, 0.75, 1.0], [1, 1]),
+        ([7, 8], 2, [7, 8, 9], [1, 1]),
+        ([7.5, 8.5], 2, [7, 8, 9], [1, 1]),
+    ],
+)
+def test_bins_by_hand(values, max_bins, edges, counts):
+    h = histogram_of(values, max_bins)
+    assert state(h) == (counts, edges, len(values), min(values), max(values), max_bins)
+
+
+@given(histogram_lists.filter(len), few_bins)
+def test_agrees_with_fractions(values, max_bins):
+    assert_is_reference(histogram_of(values, max_bins), values, max_bins)
+
+
+@given(int_or_float_arrays, few_bins)
+def test_agrees_with_fractions_for_other_types(x, max_bins):
+    assert_is_reference(Histogram(max_bins).update(x), x.tolist(), max_bins)
+
+
+@pytest.mark.parametrize("max_bins", [2, 5, 64, 2048])
+@pytest.mark.parametrize("value", [0.0, 5.0, -5.0, 1e20, 1e-310, 5e-324, -5e-324, FLOAT64_MAX, -FLOAT64_MAX])
+def test_a_constant_has_one_bin_as_wide_as_its_last_bit(value, max_bins):
+    h = histogram_of([value] * 3, max_bins)
+    assert_is_reference(h, [value] * 3, max_bins)
+    assert h.counts.tolist() == [3]
+    if abs(value) < FLOAT64_MAX:
+        assert h.edges[1] - h.edges[0] == np.spacing(abs(value))
+
+
+@pytest.mark.parametrize("max_bins", [2, 3, 2048])
+def test_edges_stay_finite_at_the_end_of_float64(max_bins):
+    values = [-FLOAT64_MAX, 0.0, FLOAT64_MAX]
+    h = histogram_of(values, max_bins)
+    assert_is_reference(h, values, max_bins)
+    assert np.all(np.isfinite(h.edges))
+    assert np.all(np.diff(h.edges) > 0)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("rounding", [None, 2], ids=["continuous", "on edges"])
+def test_agrees_with_numpy_and_boost_on_the_same_edges(dtype, rounding):
+    x = np.random.default_rng(0).standard_normal(300_000).astype(dtype)
+    if rounding is not None:
+        x = np.round(x * 4) / 4
+    h = Histogram(100).update(x)
+    assert 50 < len(h.counts) <= 100 or rounding is not None
+    np.testing.assert_array_equal(h.counts, np.histogram(x.astype(np.float64), h.edges)[0])
+    boost = boost_histogram.Histogram(boost_histogram.axis.Variable(h.edges)).fill(x.astype(np.float64))
+    np.testing.assert_array_equal(h.counts, boost.values())
+    assert (h.counts[0] > 0, h.counts[-1] > 0, h.counts.sum()) == (True, True, x.size)
+
+
+def test_negative_zero_counts_as_zero():
+    assert histogram_of([-0.0]) == histogram_of([0.0])
+    assert histogram_of([-0.0, 1.0], 2) == histogram_of([1.0, 0.0], 2)
+    assert histogram_of([-0.0, -0.0]).edges[0] == 0
+
+
+@pytest.mark.parametrize("tiny", [1e-300, 5e-324])
+def test_a_tiny_negative_is_never_in_a_bin_from_zero_up(tiny):
+    """x * 2**-k underflows to -0.0 here."""
+    values = [-tiny, 1e300, 0.0, tiny]
+    h = histogram_of(values, 64)
+    assert h.edges[1] == 0
+    assert h.counts[:2].tolist() == [1, 2]
+    for order in ([3, 2, 1, 0], [1, 0, 2, 3], [2, 0, 3, 1]):
+        for cut in range(5):
+            parts = [values[i] for i in order]
+            assert histogram_of(parts[:cut], 64).update(parts[cut:]) == h
+
+
+# --- order and split ----------------------------------------------------------------------------------------
+
+
+@given(st.lists(histogram_lists, max_size=6), few_bins, st.randoms(use_true_random=False))
+def test_any_split_order_and_tree_give_the_histogram_of_the_whole(batches, max_bins, random):
+    whole = histogram_of(list(itertools.chain(*batches)), max_bins)
+
+    random.shuffle(batches)
+    updated = Histogram(max_bins)
+    for batch in batches:
+        assert updated.update(np.asarray(batch, np.float64)) is updated
+
+    trees = [histogram_of(batch, max_bins) for batch in batches] or [Histogram(max_bins)]
+    while len(trees) > 1:
+        left, right = (trees.pop(random.randrange(len(trees))) for _ in range(2))
+        before = state(left), state(right)
+        joined = left | right
+        assert before == (state(left), state(right))
+        if random.random() < 0.5:
+            assert left.merge(right) is left
+            assert state(right) == before[1]
+            assert left == joined
+        trees.append(joined)
+
+    assert whole == updated == trees[0]
+    assert state(whole) == state(updated) == state(trees[0])
+
+
+@given(histogram_lists.filter(len), few_bins)
+def test_one_value_at_a_time_backwards(values, max_bins):
+    h = Histogram(max_bins)
+    for v in reversed(values):
+        h.update(v)
+        assert len(h.counts) <= max_bins
+    assert_is_reference(h, values, max_bins)
+
+
+def test_bins_stay_bounded_and_counts_exact_as_the_range_grows():
+    """A first batch of zeros (Model-Optimizer 2369); 1e-3, then 1e4 (256 GB in onnxruntime 10503)."""
+    rng = np.random.default_rng(0)
+    batches = [
+        np.zeros(1000),
+        1e-3 * rng.standard_normal(1000),
+        1e4 * rng.standard_normal(1000),
+        np.array([1e12]),
+    ]
+    for max_bins in (2, 100, 2048):
+        h = Histogram(max_bins)
+        for batch in batches:
+            assert len(h.update(batch).counts) <= max_bins
+        assert h == Histogram(max_bins).update(np.concatenate(batches))
+        assert h.counts.sum() == h.n == 3001
+
+
+def test_counts_pass_2_to_24_in_one_update_and_2_to_40_in_merges():
+    """float32 counts stop at 2**24 (TensorRT 2757)."""
+    h = Histogram().update(np.zeros(2**24 + 1, np.int8))
+    assert h.counts.tolist() == [2**24 + 1]
+    one = histogram_of([0.0])
+    for _ in range(16):
+        h = h | h
+    assert (h | one).counts.tolist() == [2**16 * (2**24 + 1) + 1]
+    assert (h | one).n == 2**16 * (2**24 + 1) + 1
+
+
+def test_merging_with_itself_doubles():
+    h = histogram_of([1.0, 2.0, 2.0])
+    h.merge(h)
+    assert h == histogram_of([1.0, 2.0, 2.0] * 2)
+
+
+# --- empty, equal, refused ----------------------------------------------------------------------------------
+
+
+def test_empty():
+    h = Histogram()
+    assert (h.n, h.min, h.max, h.max_bins, len(h.counts), len(h.edges)) == (0, np.inf, -np.inf, 2048, 0, 0)
+    assert h.update([]) is h
+    assert h.update(np.zeros((3, 0), np.float32)) == Histogram()
+    full = histogram_of([1.0, 2.0])
+    before = state(full)
+    assert (
+        state(full.update(np.zeros(0)))
+        == state(full.merge(Histogram()))
+        == state(Histogram() | full)
+        == before
+    )
+
+
+def test_equality_is_of_the_state():
+    h = histogram_of([1.0, 2.0], 8)
+    assert h == histogram_of([2.0, 1.0], 8) == copy.deepcopy(h)
+    others = [
+        histogram_of([1.0, 2.0], 9),
+        histogram_of([1.0, 2.0, 2.0], 8),
+        histogram_of([1.0, 1.5], 8),
+        Histogram(8),
+    ]
+    assert all(h != other for other in others)
+    assert h != 3
+    same_bins = histogram_of([0.0, 0.25, 7.75], 8), histogram_of([0.0, 0.5, 7.75], 8)
+    assert same_bins[0].counts.tolist() == same_bins[1].counts.tolist()
+    assert histogram_of([0.0, 7.5], 8) != histogram_of([0.0, 7.75], 8)  # same counts, another max
+
+
+@pytest.mark.parametrize("max_bins", [1, 0, -1])
+def test_too_few_bins(max_bins):
+    with pytest.raises(ValueError, match="max_bins"):
+        Histogram(max_bins)
+
+
+def test_different_max_bins_do_not_merge():
+    a, b = histogram_of([1.0], 8), histogram_of([1.0], 16)
+    for join in (a.merge, lambda other: a | other):
+        with pytest.raises(ValueError, match="max_bins"):
+            join(b)
+    assert a == histogram_of([1.0], 8)
+    with pytest.raises(TypeError):
+        a | 3
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("size", [3, 300_000])
+def test_a_refused_batch_changes_nothing(bad, size):
+    batch = np.full(size, 1e9)
+    batch[-1] = bad
+    h = histogram_of([1.0, 2.0])
+    before = state(h)
+    with pytest.raises(ValueError, match=r"\b1\b.*NaN|NaN.*\b1\b" if np.isnan(bad) else "inf"):
+        h.update(batch)
+    assert state(h) == before
+    if not np.isnan(bad):
+        with pytest.raises(ValueError, match="inf"):
+            h.update(batch, nan="ignore")
+        assert state(h) == before
+
+
+def test_nan_can_be_ignored():
+    x = np.array([np.nan, 1.0, 2.0, np.nan])
+    assert Histogram().update(x, nan="ignore") == histogram_of([1.0, 2.0])
+    assert Histogram().update(x[:1], nan="ignore") == Histogram()
+    with pytest.raises((ValueError, TypeError), match="nan"):
+        Histogram().update([1.0], nan="drop")
+
+
+@pytest.mark.parametrize("name", BAD_TYPES)
+def test_what_is_no_number_is_a_type_error(name):
+    h = histogram_of([1.0])
+    with pytest.raises(TypeError):
+        h.update(BAD_TYPES[name])
+    assert h == histogram_of([1.0])
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("shape", [(2, 3, 4), (67, 3, 1031)], ids=["small", "many blocks"])
+def test_layout_changes_nothing(layout, shape):
+    x = np.random.default_rng(2).standard_normal(shape).astype(np.float32)
+    odd = LAYOUTS[layout](x)
+    before = odd.copy()
+    assert Histogram().update(odd) == Histogram().update(x.ravel())
+    np.testing.assert_array_equal(odd, before)
+
+
+@pytest.mark.parametrize(
+    "dtype", [*FLOAT_TYPES, np.int8, np.uint8, np.int64, bool], ids=lambda d: np.dtype(d).name
+)
+def test_every_type_counts_as_its_float64_values(dtype):
+    x = (np.random.default_rng(3).standard_normal(500) * 20).astype(np.int64 if dtype is np.uint8 else dtype)
+    x = x.astype(dtype)
+    assert Histogram(64).update(x) == Histogram(64).update(x.astype(np.float64))

@@ -1,0 +1,116 @@
+"""symmetric_params: S = max(|rmin|, |rmax|) / qmax, Z = 0."""
+
+import numpy as np
+import pytest
+import reference
+from hypothesis import assume, given
+from reference import MIN_SCALE
+from strategies import grids, intervals
+
+from quantnotes import (
+    INT8,
+    INT8_NARROW,
+    INT16,
+    UINT8,
+    IntGrid,
+    dequantize,
+    minmax_range,
+    quantize,
+    symmetric_params,
+)
+
+
+def test_larger_side_sets_the_scale():
+    """The note's |rmax| sends -6 of [-6, 2] to code -381 (STORYBOARD.md, 03)."""
+    params = symmetric_params(-6.0, 2.0)
+    assert (params.scale, params.zero_point, params.grid, params.axis) == (6 / 127, 0, INT8, None)
+    codes = quantize(np.float32([-6, 2, 6]), params)
+    np.testing.assert_array_equal(codes, [-127, 42, 127])
+    np.testing.assert_allclose(dequantize(codes, params)[0], -6, rtol=1e-7)
+
+
+def test_minus_128_or_not_has_the_same_scale():
+    """onnxruntime 3442, 10170: dividing by 128 or by 127.5 is another convention."""
+    assert (
+        symmetric_params(-1.0, 0.5, INT8).scale == symmetric_params(-1.0, 0.5, INT8_NARROW).scale == 1 / 127
+    )
+
+
+@given(intervals(), grids)
+def test_agrees_with_fractions(interval, grid):
+    assume(grid.qmin <= -grid.qmax or interval[0] >= 0)
+    params = symmetric_params(*interval, grid)
+    assert params.scale == reference.symmetric_params(*interval, grid)
+    assert params.zero_point == 0
+
+
+@given(intervals(1e30), grids)
+def test_ends_stay_on_the_grid(interval, grid):
+    """Float64 throughout: nothing within the range is clipped."""
+    assume(grid.qmin <= -grid.qmax or interval[0] >= 0)
+    params = symmetric_params(*interval, grid)
+    at = [reference.unclipped_code(v, params.scale, 0, reference.FLOAT64) for v in interval]
+    assert all(max(grid.qmin, -grid.qmax) <= code <= grid.qmax for code in at)
+    if params.scale != MIN_SCALE and interval[0] != interval[1]:
+        assert grid.qmax in (abs(at[0]), abs(at[1]))
+
+
+@pytest.mark.parametrize("zero", [0.0, -0.0])
+@pytest.mark.parametrize("grid", [INT8, UINT8], ids=str)
+def test_all_zeros_have_scale_one(zero, grid):
+    params = symmetric_params(zero, zero, grid)
+    assert (params.scale, params.zero_point) == (1.0, 0)
+
+
+@pytest.mark.parametrize("grid", [UINT8, IntGrid(-3, 10), IntGrid(-126, 127)], ids=str)
+def test_a_grid_short_below_needs_data_without_negatives(grid):
+    assert symmetric_params(0.0, 5.0, grid).scale == 5.0 / grid.qmax
+    assert symmetric_params(2.0, 5.0, grid).scale == 5.0 / grid.qmax
+    with pytest.raises(ValueError, match="rmin"):
+        symmetric_params(-1e-9, 5.0, grid)
+    with pytest.raises(ValueError, match="rmin"):
+        symmetric_params([0.0, -1.0], [5.0, 5.0], grid, axis=0)
+
+
+@pytest.mark.parametrize("grid", [INT8, INT16, INT8_NARROW, IntGrid(-10, 3)], ids=str)
+def test_a_grid_long_enough_below_takes_negatives(grid):
+    assert symmetric_params(-1.0, 5.0, grid).scale == 5.0 / grid.qmax
+
+
+def test_numbers_do_not_wrap_or_overflow():
+    """abs(int8(-128)) is -128 in NumPy."""
+    assert symmetric_params(np.int8(-128), np.int8(127)).scale == 128 / 127
+    assert symmetric_params(np.int32(-(2**31)), np.int32(0)).scale == 2**31 / 127
+    assert symmetric_params(np.float32(-3e38), np.float32(3e38)).scale == pytest.approx(3e38 / 127, rel=1e-6)
+    assert symmetric_params(-1.7e308, 1.0).scale == 1.7e308 / 127
+    assert symmetric_params(-1e-8, 1e-8).scale == 1e-8 / 127
+    assert symmetric_params(-1e-40, 1e-40).scale == MIN_SCALE
+
+
+def test_per_channel_is_each_channel_alone():
+    x = np.random.default_rng(1).standard_normal((3, 4, 5)) * np.array([1.0, 0.0, 10.0, 1e-3])[:, None]
+    params = symmetric_params(*minmax_range(x, axis=1), axis=1)
+    assert params.axis == 1
+    for c in range(4):
+        assert reference.channel(params, c) == symmetric_params(*minmax_range(x[:, c]))
+    assert params.scale[1] == 1.0  # an all-zero channel
+
+
+@pytest.mark.parametrize(
+    ("rmin", "rmax"), [(np.nan, 1.0), (0.0, np.nan), (-np.inf, 1.0), (0.0, np.inf), (1.0, 0.5)]
+)
+def test_ranges_that_are_refused(rmin, rmax):
+    with pytest.raises(ValueError, match=r"rmin|rmax"):
+        symmetric_params(rmin, rmax)
+    with pytest.raises(ValueError, match=r"rmin|rmax"):
+        symmetric_params([0.0, rmin], [1.0, rmax], axis=0)
+
+
+@pytest.mark.parametrize(
+    ("rmin", "rmax", "axis"),
+    [([0.0], [1.0], None), ([0.0, 1.0], [1.0], 0), ([[0.0]], [[1.0]], 0)],
+    ids=["array without axis", "unequal lengths", "2-D"],
+)
+def test_shapes_that_are_refused(rmin, rmax, axis):
+    with pytest.raises(ValueError, match=r"axis|rmin|rmax|length|shape"):
+        symmetric_params(np.array(rmin), np.array(rmax), axis=axis)
