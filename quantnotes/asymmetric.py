@@ -41,9 +41,9 @@ def checked_ends(rmin: ArrayLike, rmax: ArrayLike, axis: int | None) -> tuple[Ar
     return low, high
 
 
-def usable_scale(scale: Array) -> Array:
-    """Return the scale with 1 for 0 (all-zero data) and 2**-126 for anything smaller than that."""
-    return np.where(scale == 0, 1.0, np.maximum(scale, MIN_SCALE))
+def usable_scale(scale: Array, low: Array, high: Array) -> Array:
+    """Return the scale with a floor of 2**-126, and 1 where both ends are 0."""
+    return np.where((low == 0) & (high == 0), 1.0, np.maximum(scale, MIN_SCALE))
 
 
 def asymmetric_params(
@@ -95,6 +95,7 @@ def asymmetric_params(
     with np.errstate(over="ignore"):
         width = high - low
     # Where the width itself overflows float64, each end is divided first.
-    scale = usable_scale(np.where(np.isfinite(width), width / steps, high / steps - low / steps))
+    scale = np.where(np.isfinite(width), width / steps, high / steps - low / steps)
+    scale = usable_scale(scale, low, high)
     zero = grid.qmax - np.rint(high / scale) if anchor == "max" else grid.qmin - np.rint(low / scale)
     return QuantParams(scale, zero, grid, axis)

@@ -96,7 +96,9 @@ class IntGrid:
             raise ValueError(f"bits must be {lowest} to {_MAX_BITS}, got {bits}")
         if not signed:
             if narrow:
-                raise ValueError("narrow leaves out the lowest code of a signed grid; an unsigned one has 0 there")
+                raise ValueError(
+                    "narrow leaves out the lowest code of a signed grid; an unsigned one has 0 there"
+                )
             return cls(0, 2**bits - 1)
         half = 2 ** (bits - 1)
         return cls(-half + narrow, half - 1)

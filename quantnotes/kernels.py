@@ -45,7 +45,9 @@ def _codes_of(
     return bool(np.isnan(scratch.min())) if scratch.size else False
 
 
-def quantize(x: Array, scale: Array, zero_point: Array, qmin: int, qmax: int, compute: np.dtype[Any], out: Array) -> bool:
+def quantize(
+    x: Array, scale: Array, zero_point: Array, qmin: int, qmax: int, compute: np.dtype[Any], out: Array
+) -> bool:
     """Write the codes of `x` to `out`; `scale` and `zero_point` broadcast against `x`. True if x has a NaN."""
     with np.errstate(over="ignore", invalid="ignore"):
         if scale.ndim == 0:
@@ -53,7 +55,9 @@ def quantize(x: Array, scale: Array, zero_point: Array, qmin: int, qmax: int, co
         return _quantize_many(x, scale, zero_point, qmin, qmax, compute, out)
 
 
-def _quantize_one(x: Array, scale: Array, zero_point: Array, qmin: int, qmax: int, compute: Any, out: Array) -> bool:
+def _quantize_one(
+    x: Array, scale: Array, zero_point: Array, qmin: int, qmax: int, compute: Any, out: Array
+) -> bool:
     scratch = np.empty(min(BLOCK, x.size), compute)
     s, z, nan = compute.type(scale), compute.type(zero_point), False
     low, high = compute.type(qmin), compute.type(qmax)
@@ -65,7 +69,9 @@ def _quantize_one(x: Array, scale: Array, zero_point: Array, qmin: int, qmax: in
     return nan
 
 
-def _quantize_many(x: Array, scale: Array, zero_point: Array, qmin: int, qmax: int, compute: Any, out: Array) -> bool:
+def _quantize_many(
+    x: Array, scale: Array, zero_point: Array, qmin: int, qmax: int, compute: Any, out: Array
+) -> bool:
     scratch, nan = np.empty(min(BLOCK, x.size), compute), False
     low, high = compute.type(qmin), compute.type(qmax)
     with _blocks([x, scale, zero_point, out], 1, [compute, compute, compute, out.dtype]) as blocks:
@@ -111,11 +117,24 @@ def fake_quantize(
     return nan
 
 
+def code_steps(x: Array, scale: Array, zero_point: Array, compute: np.dtype[Any]) -> Any:
+    """Yield blocks of x, S, Z and the unclipped, still floating rint(x / S) + Z, which the caller may change."""
+    scratch = np.empty(min(BLOCK, x.size), compute)
+    with np.errstate(over="ignore", invalid="ignore"):
+        for block, s, z in _blocks([x, scale, zero_point], 0, [compute] * 3):
+            work = scratch[: block.size]
+            np.divide(block, s, out=work)
+            np.rint(work, out=work)
+            np.add(work, z, out=work)
+            yield block, s, z, work
+
+
 def minmax(x: Array, compute: np.dtype[Any]) -> tuple[float, float]:
-    """Return the smallest and largest element of a non-empty array; both NaN if one is."""
+    """Return the smallest and largest element, inf and -inf of an empty array; both NaN if one is."""
     low, high = np.inf, -np.inf
     for block in _blocks([x], 0, [compute]):
-        low, high = np.minimum(low, block.min()), np.maximum(high, block.max())
+        if block.size:
+            low, high = np.minimum(low, block.min()), np.maximum(high, block.max())
     return float(low), float(high)
 
 
@@ -136,7 +155,9 @@ def count_bins(x: Array, k: int, first: int, counts: Array, compute: np.dtype[An
     else:
         factor = compute.type(2.0**-k)
         careful = first < 0 and float(info.smallest_subnormal) * float(factor) == 0.0
-        steps = _product_steps(x, factor, careful or compute.type(info.smallest_subnormal) * factor == 0, compute)
+        steps = _product_steps(
+            x, factor, careful or compute.type(info.smallest_subnormal) * factor == 0, compute
+        )
     for block in steps:
         np.subtract(block, first, out=block)
         counts += np.bincount(block.astype(np.intp), minlength=counts.size)

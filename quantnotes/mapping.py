@@ -119,7 +119,7 @@ def _axis_number(axis: object) -> int:
     raise TypeError(f"axis must be an integer or None, got {axis!r}")
 
 
-def _check_params(params: QuantParams) -> None:
+def check_params(params: QuantParams) -> None:
     if not isinstance(params, QuantParams):
         raise TypeError(f"params must be a QuantParams, got {type(params).__name__}")
 
@@ -141,7 +141,9 @@ def spread(params: QuantParams, shape: tuple[int, ...], compute: np.dtype[Any]) 
         return scale, zero
     axis = channel_axis(params.axis, len(shape))
     if shape[axis] != scale.size:
-        raise ValueError(f"the data have {shape[axis]} channels along axis {params.axis}, params have {scale.size}")
+        raise ValueError(
+            f"the data have {shape[axis]} channels along axis {params.axis}, params have {scale.size}"
+        )
     aligned = [1] * len(shape)
     aligned[axis] = scale.size
     return scale.reshape(aligned), zero.reshape(aligned)
@@ -151,7 +153,9 @@ def _result(out: Array | None, shape: tuple[int, ...], dtype: np.dtype[Any]) -> 
     if out is None:
         return np.empty(shape, dtype)
     if not isinstance(out, np.ndarray) or not np.can_cast(dtype, out.dtype, "safe"):
-        raise TypeError(f"out must be an array that holds {dtype} safely, got {getattr(out, 'dtype', type(out))}")
+        raise TypeError(
+            f"out must be an array that holds {dtype} safely, got {getattr(out, 'dtype', type(out))}"
+        )
     if out.shape != shape:
         raise ValueError(f"out must have shape {shape}, got {out.shape}")
     if not out.flags.writeable:
@@ -203,7 +207,7 @@ def quantize(x: ArrayLike, params: QuantParams, *, out: Array | None = None) -> 
     >>> quantize([0.6, 0.75, 0.25, 5.0, -9.0], params)
     array([ 2,  3,  1,  3, -4], dtype=int8)
     """
-    _check_params(params)
+    check_params(params)
     array, grid = as_real(x), params.grid
     compute = compute_type(array.dtype)
     scale, zero = spread(params, array.shape, compute)
@@ -250,7 +254,7 @@ def dequantize(
     >>> dequantize([2, 3, 1], QuantParams(0.5, 1, IntGrid(-4, 3)))
     array([0.5, 1. , 0. ], dtype=float32)
     """
-    _check_params(params)
+    check_params(params)
     codes = _as_codes(q, params.grid)
     wanted, compute = _real_type(dtype)
     scale, zero = spread(params, codes.shape, compute)
@@ -304,7 +308,7 @@ def fake_quantize(
     >>> fake_quantize([0.6, 5.0], QuantParams(0.5, 1, IntGrid(-4, 3)))
     array([0.5, 1. ], dtype=float32)
     """
-    _check_params(params)
+    check_params(params)
     array, grid = as_real(x), params.grid
     compute = compute_type(array.dtype)
     wanted, back = _real_type(dtype)

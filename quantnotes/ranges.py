@@ -124,27 +124,43 @@ def channels(x: Array, axis: int) -> Iterator[Array]:
     yield from np.moveaxis(x, channel_axis(axis, x.ndim), 0)
 
 
-def finite_range(x: Array, nan: NanPolicy) -> tuple[float, float]:
-    """Return min and max of finite data of one channel, after the checks that every range function makes.
+def check_nan_policy(nan: object) -> None:
+    """Raise ValueError unless `nan` is "raise" or "ignore"."""
+    if nan not in ("raise", "ignore"):
+        raise ValueError(f'nan must be "raise" or "ignore", got {nan!r}')
+
+
+def finite_data(x: Array, nan: NanPolicy) -> tuple[Array, float, float]:
+    """Return the data without NaN, their min and their max: inf and -inf if nothing is left.
+
+    Raises
+    ------
+    ValueError
+        If `x` holds an infinity, or NaN while `nan` is "raise".
+    """
+    low, high = kernels.minmax(x, compute_type(x.dtype))
+    if low != low:
+        if nan == "raise":
+            raise nan_error(x, "x", 'drop them, or pass nan="ignore"')
+        x = x[~np.isnan(x)]
+        low, high = kernels.minmax(x, compute_type(x.dtype))
+    if x.size and not (np.isfinite(low) and np.isfinite(high)):
+        raise ValueError(f"x holds an infinity (min {low}, max {high}): a range must be finite")
+    return x, low, high
+
+
+def some_finite_data(x: Array, nan: NanPolicy) -> tuple[Array, float, float]:
+    """Do the same as `finite_data`, with a ValueError where nothing is left.
 
     Raises
     ------
     ValueError
         If `x` is empty, holds an infinity, holds NaN while `nan` is "raise", or holds nothing else.
     """
-    if x.size == 0:
-        raise ValueError("x is empty: there is no range to take")
-    low, high = kernels.minmax(x, FLOAT64 if x.dtype.kind in "iu" else compute_type(x.dtype))
-    if low != low:
-        if nan == "raise":
-            raise nan_error(x, "x", 'drop them, or pass nan="ignore"')
-        kept = x[~np.isnan(x)]
-        if kept.size == 0:
-            raise ValueError("x holds nothing but NaN: there is no range to take")
-        return finite_range(kept, nan)
-    if not (np.isfinite(low) and np.isfinite(high)):
-        raise ValueError(f"x holds an infinity (min {low}, max {high}): a range must be finite")
-    return low, high
+    data, low, high = finite_data(x, nan)
+    if data.size == 0:
+        raise ValueError("x holds nothing but NaN" if x.size else "x is empty: there is no range to take")
+    return data, low, high
 
 
 def per_channel(
@@ -160,8 +176,7 @@ def per_channel(
         If `nan` is unknown, `axis` is out of range, or `one` says so.
     """
     array = as_real(x)
-    if nan not in ("raise", "ignore"):
-        raise ValueError(f'nan must be "raise" or "ignore", got {nan!r}')
+    check_nan_policy(nan)
     if axis is None:
         return Range(*one(array))
     ends = [one(channel) for channel in channels(array, axis)]
@@ -207,4 +222,4 @@ def minmax_range(x: ArrayLike, *, axis: int | None = None, nan: NanPolicy = "rai
     >>> minmax_range([[-1.0, 2.0], [0.5, 3.0]], axis=0).rmax
     array([2., 3.])
     """
-    return per_channel(x, axis, nan, lambda channel: finite_range(channel, nan))
+    return per_channel(x, axis, nan, lambda channel: some_finite_data(channel, nan)[1:])

@@ -43,8 +43,8 @@ def symmetric_params(
 
     Examples
     --------
-    >>> symmetric_params(-6.35, 2.0).scale
-    0.05
+    >>> symmetric_params(-254.0, 100.0).scale
+    2.0
     """
     low, high = checked_ends(rmin, rmax, axis)
     if grid.qmin > -grid.qmax and (low < 0).any():
@@ -52,5 +52,5 @@ def symmetric_params(
             f"rmin is {rmin!r}, and the grid {grid.qmin}..{grid.qmax} does not reach as far below 0 as above: "
             "use a signed grid, or asymmetric_params"
         )
-    scale = usable_scale(np.maximum(np.abs(low), np.abs(high)) / grid.qmax)
+    scale = usable_scale(np.maximum(np.abs(low), np.abs(high)) / grid.qmax, low, high)
     return QuantParams(scale, np.zeros(scale.shape, np.int64), grid, axis)

@@ -1,0 +1,46 @@
+"""Quantization of neural networks, as the notebooks derive it: ``r = S(q - Z)`` and what follows.
+
+Everything here needs NumPy alone. Each module belongs to a notebook, and opens with what it leaves out.
+"""
+
+from quantnotes import samples
+from quantnotes.asymmetric import asymmetric_params
+from quantnotes.grid import INT2, INT4, INT8, INT8_NARROW, INT16, UINT2, UINT4, UINT8, UINT16, IntGrid
+from quantnotes.histogram import Histogram
+from quantnotes.mapping import QuantParams, dequantize, fake_quantize, quantize
+from quantnotes.outliers import histogram_range, note_histogram_scale, shortest_range
+from quantnotes.ranges import Range, minmax_range
+from quantnotes.saturation import CodeLedger, LedgerTable, code_ledger, ledger_table
+from quantnotes.symmetric import symmetric_params
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "INT2",
+    "INT4",
+    "INT8",
+    "INT8_NARROW",
+    "INT16",
+    "UINT2",
+    "UINT4",
+    "UINT8",
+    "UINT16",
+    "CodeLedger",
+    "Histogram",
+    "IntGrid",
+    "LedgerTable",
+    "QuantParams",
+    "Range",
+    "asymmetric_params",
+    "code_ledger",
+    "dequantize",
+    "fake_quantize",
+    "histogram_range",
+    "ledger_table",
+    "minmax_range",
+    "note_histogram_scale",
+    "quantize",
+    "samples",
+    "shortest_range",
+    "symmetric_params",
+]

@@ -1,0 +1,229 @@
+"""A histogram for data that come in pieces: the same bits for any order, split or tree of merges.
+
+Its bins are powers of two wide and aligned to 0, so that the bins of any two histograms nest: widening
+them adds whole neighbours, and nothing is ever shared out. Left out: what to read from it, which is the
+subject of the range functions.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from quantnotes import kernels
+from quantnotes.ranges import (
+    FLOAT32,
+    FLOAT64,
+    NanPolicy,
+    as_real,
+    check_nan_policy,
+    compute_type,
+    finite_data,
+)
+
+_MIN_EXPONENT = -1074  # 2**-1074 is the smallest positive float64
+_FLOAT32_WHOLE = 2**24  # up to here float32 holds every integer
+
+
+class Histogram:
+    """Counts of a stream of numbers in at most `max_bins` bins of width 2**k.
+
+    Bin j is [j * 2**k, (j + 1) * 2**k), half-open, the last one too. k is the smallest for which
+    floor(max / 2**k) - floor(min / 2**k) + 1 <= max_bins, and at least the exponent of the last bit of
+    the largest magnitude. The state depends on the data alone, never on the order or size of batches.
+
+    Parameters
+    ----------
+    max_bins : int, default 2048
+        At least 2. Between max_bins / 2 and max_bins bins are in use once the data are spread out.
+
+    Raises
+    ------
+    TypeError
+        If `max_bins` is no integer.
+    ValueError
+        If `max_bins` is below 2.
+
+    Attributes
+    ----------
+    n : int
+        How many values have been counted.
+    min, max : float
+        Smallest and largest value so far, exactly; inf and -inf while empty.
+    max_bins : int
+        As given.
+
+    Examples
+    --------
+    >>> h = Histogram(max_bins=4).update([0.0, 1.0, 2.0, 3.0])
+    >>> h.update([4.0]).counts, h.edges
+    (array([2, 2, 1]), array([0., 2., 4., 6.]))
+    """
+
+    __slots__ = ("_counts", "_first", "_k", "max", "max_bins", "min", "n")
+    __hash__ = None  # type: ignore[assignment]  # its state changes
+
+    def __init__(self, max_bins: int = 2048) -> None:
+        try:
+            self.max_bins = operator.index(max_bins)
+        except TypeError:
+            raise TypeError(f"max_bins must be an integer, got {max_bins!r}") from None
+        if self.max_bins < 2:
+            raise ValueError(f"max_bins must be at least 2 (one for each sign), got {max_bins}")
+        self.n, self.min, self.max = 0, math.inf, -math.inf
+        self._k, self._first = _MIN_EXPONENT, 0  # the bins are 2**_k wide, and the first is bin _first
+        self._counts = np.zeros(0, np.int64)
+
+    @property
+    def counts(self) -> NDArray[np.int64]:
+        """Values in each bin: int64, shape (bins,), a copy. The first and last bin are never empty."""
+        return self._counts.copy()
+
+    @property
+    def edges(self) -> NDArray[np.float64]:
+        """Bin edges: float64, shape (bins + 1,), or (0,) while empty; the outermost stay finite."""
+        if not self.n:
+            return np.zeros(0)
+        whole = (self._first + np.arange(self._counts.size + 1)).astype(np.float64)
+        largest = np.finfo(np.float64).max
+        with np.errstate(over="ignore"):
+            return np.clip(np.ldexp(whole, self._k), -largest, largest)
+
+    def update(self, x: ArrayLike, nan: NanPolicy = "raise") -> Histogram:
+        """Count a batch.
+
+        Parameters
+        ----------
+        x : array_like
+            Finite real numbers, any shape; none at all changes nothing.
+        nan : {"raise", "ignore"}, default "raise"
+            What to do about NaN.
+
+        Returns
+        -------
+        Histogram
+            This one.
+
+        Raises
+        ------
+        TypeError
+            If `x` is masked, ragged, complex, text or objects.
+        ValueError
+            If `x` holds an infinity, or NaN that are not to be ignored. The histogram is unchanged then.
+
+        Examples
+        --------
+        >>> Histogram().update([1.0, 2.0]).update([3.0]).n
+        3
+        """
+        check_nan_policy(nan)
+        array, low, high = finite_data(as_real(x), nan)
+        if array.size:
+            self._widen(low, high)
+            compute = compute_type(array.dtype)
+            if (
+                compute == FLOAT32
+                and max(abs(self._first), abs(self._first + self._counts.size)) >= _FLOAT32_WHOLE
+            ):
+                compute = FLOAT64
+            kernels.count_bins(array, self._k, self._first, self._counts, compute)
+            self.n += array.size
+        return self
+
+    def merge(self, other: Histogram) -> Histogram:
+        """Add the counts of another histogram to this one.
+
+        Parameters
+        ----------
+        other : Histogram
+            One of the same `max_bins`; it is left as it is.
+
+        Returns
+        -------
+        Histogram
+            This one.
+
+        Raises
+        ------
+        TypeError
+            If `other` is no Histogram.
+        ValueError
+            If its `max_bins` differs.
+
+        Examples
+        --------
+        >>> a, b = Histogram().update([1.0]), Histogram().update([2.0])
+        >>> a.merge(b) == Histogram().update([1.0, 2.0])
+        True
+        """
+        if not isinstance(other, Histogram):
+            raise TypeError(f"other must be a Histogram, got {type(other).__name__}")
+        if other.max_bins != self.max_bins:
+            raise ValueError(
+                f"max_bins differ: {self.max_bins} and {other.max_bins}; bins would not be comparable"
+            )
+        if other.n:
+            n, k, first, counts = other.n, other._k, other._first, other._counts
+            self._widen(other.min, other.max)
+            _add(self._counts, self._k, self._first, counts, k, first)
+            self.n += n
+        return self
+
+    def __or__(self, other: object) -> Histogram:
+        """Return the histogram of both, leaving both as they are."""
+        if not isinstance(other, Histogram):
+            return NotImplemented
+        return Histogram(self.max_bins).merge(self).merge(other)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Histogram):
+            return NotImplemented
+        ours, theirs = (
+            (h.max_bins, h.n, h.min, h.max, h._k, h._first, h._counts.tobytes()) for h in (self, other)
+        )
+        return ours == theirs
+
+    def __repr__(self) -> str:
+        return f"Histogram(n={self.n}, min={self.min}, max={self.max}, bins={self._counts.size} of {self.max_bins})"
+
+    def _widen(self, low: float, high: float) -> None:
+        """Make room for values from `low` to `high`: new ends, and bins to match, old counts moved over."""
+        low, high = min(self.min, low) + 0.0, max(self.max, high) + 0.0  # + 0.0 turns -0.0 into 0.0
+        k = _exponent(low, high, self.max_bins, self._k)
+        first = _bin_of(low, k)
+        counts = np.zeros(_bin_of(high, k) - first + 1, np.int64)
+        _add(counts, k, first, self._counts, self._k, self._first)
+        self.min, self.max, self._k, self._first, self._counts = low, high, k, first, counts
+
+
+def _add(
+    counts: NDArray[np.int64], k: int, first: int, others: NDArray[np.int64], their_k: int, theirs: int
+) -> None:
+    """Add counts in bins of width 2**their_k to those in the wider or equal bins of width 2**k."""
+    if others.size:
+        bins = (theirs + np.arange(others.size)) >> min(k - their_k, 63)
+        np.add.at(counts, bins - first, others)
+
+
+def _bin_of(value: float, k: int) -> int:
+    """Return floor(value / 2**k), -1 for a negative value that the division rounds to 0."""
+    bin_number = math.floor(math.ldexp(value, -k))
+    return -1 if value < 0 and bin_number == 0 else bin_number
+
+
+def _exponent(low: float, high: float, max_bins: int, at_least: int) -> int:
+    """Return the smallest k >= at_least that is allowed and needs no more than `max_bins` bins."""
+    last_bit = math.frexp(math.ulp(max(-low, high)))[1] - 1
+    k = max(last_bit, at_least, _MIN_EXPONENT)
+    half_width = (high / 2 - low / 2) / max_bins
+    if half_width > 0:
+        k = max(
+            k, math.frexp(half_width)[1] - 1
+        )  # 2**k <= half_width, and max_bins * 2**k must exceed the width
+    while _bin_of(high, k) - _bin_of(low, k) + 1 > max_bins:
+        k += 1
+    return k
