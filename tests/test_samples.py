@@ -281,9 +281,7 @@ def test_the_tool_rebuilds_the_files(make_samples: ModuleType) -> None:
 
 
 @every_text
-def test_the_whole_block_gives_the_models_next_hidden_state(
-    make_samples: ModuleType, suffix: str
-) -> None:
+def test_the_whole_block_gives_the_models_next_hidden_state(make_samples: ModuleType, suffix: str) -> None:
     h, g, w2, b2, weight, bias = (
         samples.load(name).astype(np.float64)
         for name in (

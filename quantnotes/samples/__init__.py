@@ -36,9 +36,7 @@ _TABLE = {
         "position, channel",
         MINILM,
     ),
-    "gelu_output": _Sample(
-        "GELU of layer 0's first dense layer on text 1", "position, channel", MINILM
-    ),
+    "gelu_output": _Sample("GELU of layer 0's first dense layer on text 1", "position, channel", MINILM),
     "attention_probabilities": _Sample(
         "Softmax of layer 0's attention on text 1; each row sums to 1, up to float16",
         "head, query position, key position",
@@ -64,9 +62,7 @@ _TABLE = {
     "layernorm_output_2": _Sample(
         "Layer 0's attention.output.LayerNorm on text 2", "position, channel", MINILM
     ),
-    "gelu_output_2": _Sample(
-        "GELU of layer 0's first dense layer on text 2", "position, channel", MINILM
-    ),
+    "gelu_output_2": _Sample("GELU of layer 0's first dense layer on text 2", "position, channel", MINILM),
     "attention_probabilities_2": _Sample(
         "Softmax of layer 0's attention on text 2; each row sums to 1, up to float16",
         "head, query position, key position",
