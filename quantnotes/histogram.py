@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 import operator
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -188,7 +187,8 @@ class Histogram:
         return ours == theirs
 
     def __repr__(self) -> str:
-        return f"Histogram(n={self.n}, min={self.min}, max={self.max}, bins={self._counts.size} of {self.max_bins})"
+        bins = f"{self._counts.size} of {self.max_bins}"
+        return f"Histogram(n={self.n}, min={self.min}, max={self.max}, bins={bins})"
 
     def _widen(self, low: float, high: float) -> None:
         """Make room for values from `low` to `high`: new ends, and bins to match, old counts moved over."""

@@ -89,7 +89,8 @@ class QuantParams:
         object.__setattr__(self, "axis", _axis_number(self.axis))
         if scale.ndim != 1 or zero.shape != scale.shape or not scale.size:
             raise ValueError(
-                f"with axis, scale and zero_point are 1-D and of one length, got shapes {scale.shape} and {zero.shape}"
+                "with axis, scale and zero_point are 1-D and of one length, "
+                f"got shapes {scale.shape} and {zero.shape}"
             )
 
     def __eq__(self, other: object) -> bool:

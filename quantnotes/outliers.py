@@ -42,8 +42,8 @@ def note_histogram_scale(x: ArrayLike, int_max: float, bins: int = 100, keep: fl
     TypeError
         If `x` holds no real numbers.
     ValueError
-        If `x` is empty or holds NaN or an infinity, `keep` is not in (0, 1], `int_max` is not positive, or NumPy
-        cannot cut so narrow a range into bins.
+        If `x` is empty or holds NaN or an infinity, `keep` is not in (0, 1], `int_max` is not positive, or
+        NumPy cannot cut so narrow a range into bins.
 
     Notes
     -----

@@ -49,7 +49,7 @@ def symmetric_params(
     low, high = checked_ends(rmin, rmax, axis)
     if grid.qmin > -grid.qmax and (low < 0).any():
         raise ValueError(
-            f"rmin is {rmin!r}, and the grid {grid.qmin}..{grid.qmax} does not reach as far below 0 as above: "
+            f"rmin is {rmin!r}, but the grid {grid.qmin}..{grid.qmax} reaches less far below 0 than above: "
             "use a signed grid, or asymmetric_params"
         )
     scale = usable_scale(np.maximum(np.abs(low), np.abs(high)) / grid.qmax, low, high)
