@@ -127,14 +127,19 @@ def number_line(params: QuantParams, values: Iterable[float] = (), ax: Axes | No
                 va="top",
                 color="#9A6A00",
             )
-    for value in values:
-        low, high = params.range
+    low, high = params.range
+    shown = sorted(values)
+    span = max([high, *shown]) - min([low, *shown])
+    for i, value in enumerate(shown):
+        lift = 0.3 * (i % 2) if i and value - shown[i - 1] < 0.06 * span else 0.0
         outside = not low - params.scale / 2 <= value <= high + params.scale / 2
         target = float(dequantize(quantize(value, params), params, dtype=np.float64))
         color = CLIPPED if outside else REAL
-        ax.annotate("", (target, 0.06), (value, 0.75), arrowprops={"arrowstyle": "->", "color": color})
-        ax.text(value, 0.8, f"{value:g}", ha="center", va="bottom", color=color)
-    ax.set(ylim=(-0.55, 1.25), yticks=[], xlabel="real value r")
+        arrow = {"arrowstyle": "->", "color": color}
+        ax.annotate("", (target, 0.06), (value, 0.75 + lift), arrowprops=arrow)
+        ax.text(value, 0.78 + lift, f"{value:g}", ha="center", va="bottom", color=color)
+    ax.set_xlim(min([low, *shown]) - 0.04 * span, max([high, *shown]) + 0.04 * span)
+    ax.set(ylim=(-0.55, 1.5), yticks=[], xlabel="real value r")
     ax.spines["left"].set_visible(False)
     ax.text(
         0.0,
@@ -247,7 +252,11 @@ def error_histogram(error: ArrayLike, scale: float, ax: Axes | None = None) -> A
     """
     ax = _start(ax, 2.4)
     ax.hist(
-        np.ravel(error) / scale, bins=list(np.linspace(-0.75, 0.75, 61)), density=True, color=CODE, label="measured"
+        np.ravel(error) / scale,
+        bins=list(np.linspace(-0.75, 0.75, 61)),
+        density=True,
+        color=CODE,
+        label="measured",
     )
     ax.plot(
         [-0.75, -0.5, -0.5, 0.5, 0.5, 0.75], [0, 0, 1, 1, 0, 0], color=REAL, lw=2, label="uniform on ± S/2"
@@ -601,4 +610,36 @@ def tail_map(x: ArrayLike, count: int = 100, ax: Axes | None = None) -> Axes:
     sizes = 200 * (x[positions, channels] / x.max()) ** 2 + 4
     ax.scatter(channels, positions, sizes, color=REAL, alpha=0.6, lw=0)
     ax.set(xlabel="channel", ylabel="position", xlim=(-5, x.shape[1] + 4), ylim=(x.shape[0] + 2, -6))
+    return ax
+
+
+def flow(steps: Sequence[tuple[str, str, str]], ax: Axes | None = None) -> Axes:
+    """Draw boxes from left to right, joined by arrows: what flows, and what makes it.
+
+    Parameters
+    ----------
+    steps : sequence of (what, made_by, where)
+        The text in each box: a name, the functions that make it, and the notebook.
+    ax : Axes, optional
+        Where to draw.
+
+    Returns
+    -------
+    Axes
+
+    Examples
+    --------
+    >>> len(flow([("real values", "samples", "00"), ("Range", "minmax_range", "02")]).texts)
+    3
+    """
+    ax = _start(ax, 1.3)
+    box = {"boxstyle": "round,pad=0.5", "facecolor": "white", "edgecolor": REAL}
+    for i, (what, made_by, where) in enumerate(steps):
+        text = f"$\\bf{{{what.replace(' ', chr(92) + ' ')}}}$\n{made_by}\n{where}"
+        ax.text(i, 0, text, ha="center", va="center", fontsize=8, bbox=box, linespacing=1.5)
+        if i:
+            arrow = {"arrowstyle": "->", "color": "black", "lw": 1.5}
+            ax.annotate("", (i - 0.42, 0), (i - 0.58, 0), arrowprops=arrow)
+    ax.set(xlim=(-0.5, len(steps) - 0.5), ylim=(-1, 1))
+    ax.set_axis_off()
     return ax

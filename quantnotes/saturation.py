@@ -160,8 +160,11 @@ class LedgerTable:
 
 def _percent(share: float, digits: int = 1) -> str:
     """Write a share in percent; what is not 0 never reads as 0, nor what is not all as 100."""
-    if 0 < share < 0.5 * 10.0 ** -(digits + 2):
-        return f"< {10.0**-digits:.{digits}f} %"
+    least = 10.0**-digits  # the smallest percentage that is printed
+    if 0 < share < least / 200:
+        return f"< {least:.{digits}f} %"
+    if 1 - least / 200 < share < 1:
+        return f"> {100 - least:.{digits}f} %"
     return f"{100 * share:.{digits}f} %"
 
 

@@ -1,0 +1,18 @@
+"""Draw the picture that README.md opens with: a real tensor above the codes that it gets."""
+
+from pathlib import Path
+
+from quantnotes import INT8, asymmetric_params, code_ledger, minmax_range, plots, samples
+
+PICTURE = Path(__file__).parent.parent / "notebooks" / "images" / "layernorm_codes.png"
+
+
+def main() -> None:
+    """Write the picture."""
+    x = samples.load("layernorm_output")
+    ledger = code_ledger(x, asymmetric_params(*minmax_range(x), INT8))
+    plots.values_above_codes(x, ledger)[0].figure.savefig(PICTURE, dpi=100)
+
+
+if __name__ == "__main__":
+    main()
