@@ -1,0 +1,187 @@
+"""What each picture draws: its labels, its artists and their data; never its pixels."""
+
+import base64
+
+import matplotlib
+import numpy as np
+import pytest
+from matplotlib.colors import to_hex
+
+from quantnotes import INT4, INT8, UINT2, IntGrid, QuantParams, Range, asymmetric_params, code_ledger, plots
+
+PARAMS = QuantParams(0.5, 1, IntGrid(-4, 3))
+
+
+def line_data(line):
+    return line.get_xdata().tolist(), line.get_ydata().tolist()
+
+
+def labels(ax):
+    return ax.get_xlabel(), ax.get_ylabel()
+
+
+def legend(ax):
+    return [text.get_text() for text in ax.get_legend().get_texts()]
+
+
+def test_number_line_puts_each_code_under_its_real():
+    ax = plots.number_line(PARAMS, [0.6, 0.75, 5.0])
+    assert line_data(ax.lines[0])[0] == [-2.5, -2.0, -1.5, -1.0, -0.5, 0.0, 0.5, 1.0]
+    at = {text.get_text(): text.xy[0] for text in ax.texts if hasattr(text, "xy") and text.get_text()}
+    assert at == {str(q): 0.5 * (q - 1) for q in range(-4, 4)}
+    arrows = [(text.xyann[0], text.xy[0]) for text in ax.texts if getattr(text, "arrow_patch", None)]
+    assert arrows == [(0.6, 0.5), (0.75, 1.0), (5.0, 1.0)]
+    colors = [to_hex(text.get_color()) for text in ax.texts if text.get_text() in ("0.6", "0.75", "5")]
+    assert colors == [plots.REAL.lower(), plots.REAL.lower(), plots.CLIPPED.lower()]
+    assert ax.get_xlim()[1] > 5
+    assert len(plots.number_line(QuantParams(1.0, 0, INT8)).texts) == 1  # 256 codes have no room for numbers
+
+
+def test_staircase_follows_the_codes():
+    ax = plots.staircase(PARAMS)
+    x, q = (np.array(data) for data in line_data(ax.lines[0]))
+    assert set(q) == set(range(-4, 4))
+    np.testing.assert_array_equal(q, np.clip(np.rint(x / 0.5) + 1, -4, 3))
+    assert line_data(ax.lines[2]) == ([0], [1])
+    assert labels(ax) == ("real value r", "code q")
+    assert legend(ax) == ["r / S + Z", "clipped", "0 has the code Z"]
+
+
+def test_sawtooth_draws_the_error_of_each():
+    ax = plots.sawtooth({"round": np.rint, "floor": np.floor}, -2.0, 2.0, 1.0)
+    for line, decode in zip(ax.lines, (np.rint, np.floor), strict=False):
+        x, error = (np.array(data) for data in line_data(line))
+        np.testing.assert_array_equal(error, decode(x) - x)
+    assert [set(line.get_ydata()) for line in ax.lines[2:]] == [{-0.5}, {0.5}]
+    assert legend(ax) == ["round", "floor", "± S/2"]
+    assert labels(ax) == ("real value r", "error")
+
+
+def test_error_histogram_is_in_units_of_the_scale():
+    error = np.random.default_rng(0).uniform(-1, 1, 10_000)
+    ax = plots.error_histogram(error, 2.0)
+    heights = np.array([bar.get_height() for bar in ax.patches])
+    widths = np.array([bar.get_width() for bar in ax.patches])
+    assert (heights * widths).sum() == pytest.approx(1)
+    inside = [abs(bar.get_x() + bar.get_width() / 2) < 0.5 for bar in ax.patches]
+    np.testing.assert_allclose(heights[inside], 1, atol=0.25)
+    np.testing.assert_array_equal(heights[~np.array(inside)], 0)
+    assert labels(ax) == ("error / S", "density")
+
+
+def test_lines_give_prediction_and_measurement_one_colour():
+    ax = plots.lines([2, 4], {"a": [1, 2], "b": [3, 4]}, {"a": [1.1, 2.1], "c": [5, 6]}, ylabel="dB")
+    assert legend(ax) == ["a, predicted", "b, predicted", "a, measured", "c"]
+    colors = {line.get_label(): line.get_color() for line in ax.lines}
+    assert colors["a, predicted"] == colors["a, measured"] != colors["b, predicted"]
+    assert line_data(ax.lines[2]) == ([2, 4], [1.1, 2.1])
+    assert labels(ax) == ("bits", "dB")
+
+
+def test_value_histogram_counts_everything_and_marks_ranges():
+    x = np.random.default_rng(0).standard_normal((10, 100))
+    ax = plots.value_histogram(x, {"all": Range(-3.0, 3.0), "some": Range(-1.0, 1.0)}, bins=20)
+    assert sum(bar.get_height() for bar in ax.patches) == x.size
+    assert [line_data(line)[0] for line in ax.lines] == [[-3.0, 3.0], [-1.0, 1.0]]
+    assert legend(ax) == ["all", "some"]
+    assert ax.get_yscale() == "log"
+    assert labels(ax) == ("real value r", "values (log scale)")
+    assert plots.value_histogram(x).get_legend() is None
+
+
+def test_code_histogram_shows_the_ledger_and_hatches_what_is_unused():
+    ledger = code_ledger([-8.0, 0.0, 0.0, 1.0, 7.0], QuantParams(1.0, 0, INT4))
+    ax = plots.code_histogram(ledger, title="data")
+    bars = {round(bar.get_x() + 0.5): bar.get_height() for bar in ax.containers[0]}
+    assert [bars[q] for q in range(-8, 8)] == ledger.counts.tolist()
+    hatched = [
+        (patch.get_x(), patch.get_x() + patch.get_width()) for patch in ax.patches if patch.get_hatch()
+    ]
+    assert hatched == [(-7.5, -0.5), (1.5, 6.5)]
+    assert ax.get_title(loc="left") == "data: 4 of 16 codes, 1.9 bits, inf dB"
+    assert labels(ax) == ("code q (hatched: unused)", "values (log)")
+
+
+def test_values_above_codes_shares_the_scale():
+    x = np.array([-1.0, 0.0, 2.0])
+    params = asymmetric_params(-1.0, 2.0, UINT2)
+    above, below = plots.values_above_codes(x, code_ledger(x, params))
+    low, high = below.get_xlim()
+    decoded = [params.scale * (end - params.zero_point) for end in (low, high)]
+    assert above.get_xlim() == pytest.approx(tuple(decoded))
+
+
+def test_sliding_grid_moves_by_the_rounding_of_z():
+    params = asymmetric_params(-0.6, 1.5, UINT2)
+    ax = plots.sliding_grid(-0.6, 1.5, params)
+    wished, real = (np.array(line.get_xdata()) for line in ax.lines[:2])
+    np.testing.assert_allclose(wished, [-0.6, 0.1, 0.8, 1.5], atol=1e-12)
+    np.testing.assert_allclose(real, [-0.7, 0.0, 0.7, 1.4], atol=1e-12)
+    assert {"rmin", "rmax"} <= {text.get_text() for text in ax.texts}
+
+
+def test_channel_maxima_are_sorted():
+    ax = plots.channel_maxima(np.array([[1.0, -5.0], [0.5, 0.25], [2.0, 2.0]]))
+    assert ax.lines[0].get_ydata().tolist() == [0.5, 2.0, 5.0]
+    assert [line.get_ydata()[0] for line in ax.lines[1:]] == [5.0, 2.0]
+    assert plots.channel_maxima(np.eye(2, 3), axis=1).lines[0].get_ydata().tolist() == [0, 1, 1]
+    assert labels(ax) == ("channels, sorted", "max |r|")
+
+
+def test_bars_carry_their_values():
+    ax = plots.bars({"w": {"a": 1.0, "b": 2.0}, "x": {"a": 3.0, "b": -4.0}}, ylabel="dB")
+    assert [[bar.get_height() for bar in group] for group in ax.containers] == [[1.0, 3.0], [2.0, -4.0]]
+    assert [text.get_text() for text in ax.texts] == ["1.0", "3.0", "2.0", "-4.0"]
+    assert [tick.get_text() for tick in ax.get_xticklabels()] == ["w", "x"]
+    assert (legend(ax), ax.get_ylabel()) == (["a", "b"], "dB")
+
+
+def test_pointer_frames_colour_what_the_slice_keeps():
+    panels = plots.pointer_frames([1, 2, 3, 4], [0, 1, 2, 3, 4], [(0, 3), (1, 3), (1, 2)], columns=2)
+    assert panels.shape == (2, 2)
+    for ax, kept in zip(panels.flat, ([0, 1, 2], [1, 2], [1]), strict=False):
+        colors = [to_hex(bar.get_facecolor()) for bar in ax.patches]
+        assert [i for i, color in enumerate(colors) if color == plots.REAL.lower()] == kept
+    assert [line.get_xdata()[0] for line in panels[0, 1].lines] == [1, 3]
+    assert panels[0, 0].get_title().strip() == "kept 60.00 %"
+
+
+def test_tail_map_marks_the_largest():
+    x = np.zeros((5, 7))
+    x[1, 2], x[3, 4] = -9, 3
+    ax = plots.tail_map(x, count=2)
+    assert sorted(ax.collections[0].get_offsets().tolist()) == [[2, 1], [4, 3]]
+    sizes = dict(zip(ax.collections[0].get_offsets()[:, 0], ax.collections[0].get_sizes(), strict=True))
+    assert sizes[2] > sizes[4]
+    assert labels(ax) == ("channel", "position")
+
+
+def test_flow_names_every_box():
+    ax = plots.flow([("a b", "f", "00"), ("c", "g", "01")])
+    boxes = [text.get_text() for text in ax.texts if text.get_text()]
+    assert [box.split("\n")[1:] for box in boxes] == [["f", "00"], ["g", "01"]]
+
+
+def test_a_given_axes_is_used_and_returned():
+    ax = plots.axes()
+    assert plots.staircase(PARAMS, ax) is ax
+    assert plots.axes(2, 3).shape == (2, 3)
+
+
+def test_show_carries_the_alternative_text(monkeypatch):
+    shown = []
+    monkeypatch.setattr("IPython.display.display", lambda *args, **kwargs: shown.append((args, kwargs)))
+    ax = plots.axes(2, 1)
+    for figure in (ax, ax[0], ax[0].figure):
+        plots.show(figure, alt="two empty panels")
+    for (bundle,), options in shown:
+        assert base64.b64decode(bundle["image/png"])[:4] == b"\x89PNG"
+        assert bundle["text/plain"] == "two empty panels"
+        assert options == {"raw": True, "metadata": {"image/png": {"alt": "two empty panels"}}}
+    assert len(shown) == 3
+
+
+def test_pyplot_keeps_no_figure():
+    plots.staircase(PARAMS)
+    pyplot = getattr(matplotlib, "pyplot", None)
+    assert pyplot is None or not pyplot.get_fignums()
