@@ -1,0 +1,213 @@
+"""The notebooks as pages: in order, complete, described, linked. That they run is nbval's business."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+NOTEBOOKS = ROOT / "notebooks"
+FRAME = [
+    "The note says",
+    "By hand",
+    "Derivation",
+    "In code",
+    "In pictures",
+    "When it goes wrong",
+    "In practice",
+    "Exercises",
+    "Recap",
+]
+METADATA = {
+    "kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"},
+    "language_info": {"name": "python"},
+}
+NUMBERED = sorted(NOTEBOOKS.glob("*.ipynb"))
+SOLUTIONS = sorted((NOTEBOOKS / "solutions").glob("*.ipynb"))
+CHAPTERS = [path for path in NUMBERED if not path.name.startswith("00")]
+
+each = pytest.mark.parametrize("path", NUMBERED + SOLUTIONS, ids=lambda p: str(p.relative_to(NOTEBOOKS)))
+each_numbered = pytest.mark.parametrize("path", NUMBERED, ids=lambda p: p.name)
+each_chapter = pytest.mark.parametrize("path", CHAPTERS, ids=lambda p: p.name)
+
+
+def load(path):
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def text_of(cell):
+    return "".join(cell["source"])
+
+
+def cells(path, kind):
+    return [cell for cell in load(path)["cells"] if cell["cell_type"] == kind]
+
+
+def headings(path):
+    """(level, text) of every heading, code blocks aside."""
+    for cell in cells(path, "markdown"):
+        text = re.sub(r"(?s)```.*?```", "", text_of(cell))
+        yield from ((len(marks), title.strip()) for marks, title in re.findall(r"(?m)^(#+) (.+)$", text))
+
+
+def pictures(cell):
+    return [output for output in cell.get("outputs", []) if "image/png" in output.get("data", {})]
+
+
+def test_numbering_has_no_gap():
+    assert [path.name[:2] for path in NUMBERED] == [f"{i:02}" for i in range(len(NUMBERED))]
+    assert len(NUMBERED) >= 6
+    assert [path.name for path in SOLUTIONS] == [path.name for path in CHAPTERS]
+
+
+@each
+def test_executed_in_order(path):
+    code = cells(path, "code")
+    assert [cell["execution_count"] for cell in code] == list(range(1, len(code) + 1))
+
+
+@each
+def test_outputs_are_there(path):
+    """nbval passes a cell whose outputs were stripped: what prints, shows or ends in a bare value has some."""
+    for cell in cells(path, "code"):
+        last = text_of(cell).strip().splitlines()[-1]
+        if re.search(r"(?m)^\s*print\(|^plots\.show\(|^display\(", text_of(cell)) or re.match(
+            r"check\(", last
+        ):
+            assert cell["outputs"], text_of(cell)
+    assert any(cell["outputs"] for cell in cells(path, "code"))
+
+
+@each
+def test_no_error_and_no_warning(path):
+    for cell in cells(path, "code"):
+        kinds = {output["output_type"] for output in cell["outputs"]}
+        intended = "raises-exception" in cell["metadata"].get("tags", [])
+        assert ("error" in kinds) == intended, text_of(cell)
+        assert not [output for output in cell["outputs"] if output.get("name") == "stderr"], text_of(cell)
+
+
+@each
+def test_cells_are_short(path):
+    for cell in cells(path, "code"):
+        lines = [line for line in text_of(cell).splitlines() if line.strip()]
+        assert 0 < len(lines) <= 12, text_of(cell)
+    for cell in cells(path, "markdown"):
+        assert len(text_of(cell)) <= 2500, text_of(cell)[:80]
+
+
+@each
+def test_metadata_are_neutral(path):
+    notebook = load(path)
+    assert notebook["metadata"] == METADATA
+    assert (notebook["nbformat"], notebook["nbformat_minor"]) == (4, 5)
+    ids = [cell["id"] for cell in notebook["cells"]]
+    assert len(set(ids)) == len(ids)
+    for cell in notebook["cells"]:
+        assert set(cell["metadata"]) <= {"tags"}
+        assert set(cell["metadata"].get("tags", [])) <= {"raises-exception", "nbval-skip"}
+
+
+@each
+def test_no_path_of_a_machine(path):
+    for cell in load(path)["cells"]:
+        shown = text_of(cell) + json.dumps(
+            [{**o, "data": {**o.get("data", {}), "image/png": ""}} for o in cell.get("outputs", [])]
+        )
+        assert not re.search(r"(?<![\w.])/(?:home|root|tmp|work|usr|Users)/|\b[A-Z]:\\\\", shown), cell["id"]
+
+
+@each
+def test_pictures_have_a_text_and_a_caption(path):
+    all_cells = load(path)["cells"]
+    figures = 0
+    for i, cell in enumerate(all_cells):
+        for output in pictures(cell):
+            assert len(output["metadata"]["image/png"]["alt"]) > 20, cell["id"]
+        if pictures(cell):
+            figures += 1
+            below = all_cells[i + 1]
+            assert below["cell_type"] == "markdown", cell["id"]
+            assert text_of(below).startswith(f"*Figure {figures}.* "), cell["id"]
+    assert figures or path in SOLUTIONS
+
+
+@each
+def test_headings_are_in_order(path):
+    levels = [level for level, _ in headings(path)]
+    assert levels[0] == 1
+    assert levels.count(1) == 1
+    assert all(after <= before + 1 for before, after in zip(levels, levels[1:], strict=False))
+    assert next(title for _, title in headings(path)).startswith(path.name[:2] + " · ")
+
+
+@each_chapter
+def test_frame(path):
+    titles = [title for level, title in headings(path) if level == 2]
+    assert [title.split(":")[0] for title in titles] == FRAME
+    first = text_of(load(path)["cells"][0])
+    assert "After this notebook you can" in first
+    assert "(../README.md#binder)" in first
+    assert re.search(r"[Aa]bout \d+ minutes", first)
+    assert next(title for _, title in headings(path)).endswith("?")
+    assert f"(solutions/{path.name})" in "".join(map(text_of, cells(path, "markdown")))
+
+
+@each_chapter
+def test_numbers_are_asserted(path):
+    asserting = [cell for cell in cells(path, "code") if re.search(r"\bassert\b|np\.testing", text_of(cell))]
+    assert len(asserting) >= 5
+
+
+@each_chapter
+def test_three_checked_exercises(path):
+    number = path.name[:2]
+    solution = NOTEBOOKS / "solutions" / path.name
+    for exercise in (f"{number}.1", f"{number}.2", f"{number}.3"):
+        blank = [cell for cell in cells(path, "code") if f'check("{exercise}"' in text_of(cell)]
+        assert len(blank) == 1
+        shown = json.dumps(blank[0]["outputs"])
+        assert exercise in shown
+        assert "right" not in shown
+        solved = "".join(text_of(cell) for cell in cells(solution, "code"))
+        assert f'assert check("{exercise}"' in solved
+
+
+@each
+def test_size(path):
+    assert path.stat().st_size <= 600_000
+
+
+# --- links --------------------------------------------------------------------------------------------------
+
+
+def anchors(path):
+    """The anchors that GitHub gives to the headings of a Markdown file."""
+    titles = re.findall(r"(?m)^#+ (.+)$", path.read_text(encoding="utf-8"))
+    return {re.sub(r"[^\w\- ]", "", title).strip().lower().replace(" ", "-") for title in titles}
+
+
+def broken_links(text, folder):
+    for target in re.findall(r"\]\(([^)\s]+)\)", text):
+        if re.match(r"https?:", target):
+            continue
+        name, _, anchor = target.partition("#")
+        place = (folder / name).resolve()
+        if not place.exists() or (anchor and anchor not in anchors(place)):
+            yield target
+
+
+@each
+def test_links_of_notebooks(path):
+    assert not list(broken_links("\n".join(map(text_of, cells(path, "markdown"))), path.parent))
+
+
+@pytest.mark.parametrize("path", [ROOT / "README.md", ROOT / "CONTRIBUTING.md"], ids=lambda p: p.name)
+def test_links_of_pages(path):
+    assert not list(broken_links(path.read_text(encoding="utf-8"), ROOT))
+
+
+def test_readme_lists_every_notebook():
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert all(f"(notebooks/{path.name})" in readme for path in NUMBERED)
