@@ -2,6 +2,7 @@
 
 import json
 import re
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -69,7 +70,7 @@ def test_executed_in_order(path):
 
 @each
 def test_outputs_are_there(path):
-    """nbval passes a cell whose outputs were stripped: what prints, shows or ends in a bare value has some."""
+    """nbval passes a cell whose outputs were stripped: what prints, shows or ends in a check has some."""
     for cell in cells(path, "code"):
         last = text_of(cell).strip().splitlines()[-1]
         if re.search(r"(?m)^\s*print\(|^plots\.show\(|^display\(", text_of(cell)) or re.match(
@@ -138,7 +139,7 @@ def test_headings_are_in_order(path):
     levels = [level for level, _ in headings(path)]
     assert levels[0] == 1
     assert levels.count(1) == 1
-    assert all(after <= before + 1 for before, after in zip(levels, levels[1:], strict=False))
+    assert all(after <= before + 1 for before, after in pairwise(levels))
     assert next(title for _, title in headings(path)).startswith(path.name[:2] + " · ")
 
 

@@ -1,4 +1,4 @@
-"""What holds of the repository as a whole: who imports whom, what environments say, what must not be in a file."""
+"""What holds of the whole repository: who imports whom, what environments say, what no file may hold."""
 
 import ast
 import inspect
@@ -94,7 +94,7 @@ def test_every_public_name_has_an_example():
 
 
 def test_modules_are_small():
-    """At most 200 lines of code each, docstrings, comments and blank lines aside; plots is a list of pictures."""
+    """At most 200 lines of code each, docstrings and blank lines aside; plots is a list of pictures."""
     for path in sources():
         tree = ast.parse(path.read_text(encoding="utf-8"))
         code = {

@@ -49,7 +49,7 @@ def normalise(notebook: Any) -> None:
 
 
 def joined_streams(outputs: list[Any]) -> list[Any]:
-    """Return the outputs with consecutive pieces of one stream made into one: how a kernel cuts them is chance."""
+    """Return the outputs, consecutive pieces of one stream made into one: where a kernel cuts is chance."""
     joined: list[Any] = []
     for output in outputs:
         last = joined[-1] if joined else None
