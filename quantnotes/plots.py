@@ -453,7 +453,7 @@ def sliding_grid(rmin: float, rmax: float, params: QuantParams, ax: Axes | None 
     for start, end in zip(wished, real, strict=True):
         ax.annotate("", (end, 0.12), (start, 0.88), arrowprops={"arrowstyle": "->", "color": UNUSED})
     for end, name in ((rmin, "rmin"), (rmax, "rmax")):
-        ax.axvline(end, color=REAL, ls=":", lw=1)
+        ax.plot([end, end], [-0.5, 1.4], color=REAL, ls=":", lw=1)
         ax.text(end, 1.45, name, ha="center", va="bottom", color=REAL)
     ax.plot(0, 0, "o", color=REAL, label="0")
     ax.set(ylim=(-0.5, 1.8), xlabel="real value r")
