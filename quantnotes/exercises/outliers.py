@@ -1,0 +1,68 @@
+"""Exercises of notebook 05: outliers and the histogram filter."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from quantnotes.exercises._verdict import Check, differs, hint_for
+from quantnotes.outliers import shortest_range
+
+
+def _decibels(answer: Any) -> str | None:
+    if not differs(answer, 20 * np.log10(64 / 4), 0.002):
+        return None
+    mistakes = {
+        "That is the ratio of the scales; now in decibels.": 16,
+        "The noise is a power, and grows with the square of the scale: 20 log10.": 10 * np.log10(16),
+        "The noise grows, so the answer is positive.": -20 * np.log10(16),
+        "The bad reading sets the range: compare 64 with 4, not with 60.": 20 * np.log10(60 / 4),
+    }
+    return hint_for(answer, mistakes, "20 log10 of the ratio of the two scales.", 0.002)
+
+
+def _pointers(answer: Any) -> str | None:
+    counts = [2, 1, 10, 50, 30, 5, 2]
+    left, right = 0, len(counts) - 1
+    while sum(counts[left:right]) / sum(counts) > 0.95:
+        if counts[left] <= counts[right]:
+            left += 1
+        else:
+            right -= 1
+    if not differs(answer, (left, right)):
+        return None
+    mistakes = {
+        "At 95 of 100 the loop stops: 0.95 is not above 0.95.": (3, 6),
+        "On a tie the left pointer moves, not the right.": (0, 5),
+        "counts[left:right] leaves out the bin at right: it starts with 98 values, not 100.": (1, 6),
+        "right is the number of the bin at which the slice ends, not of the last one inside.": (2, 5),
+    }
+    return hint_for(answer, mistakes, "Start at (0, 6) with 98 values; move the emptier end; left on a tie.")
+
+
+def _function(answer: Callable[..., Any]) -> str | None:
+    x = np.array([5.0, 0.0, 1.0, 2.0, 3.0, 4.0, 6.0, 7.0, 8.0, 100.0])
+    found = answer(x.copy(), 0.9)
+    if found is ...:
+        return "It returns ... still."
+    if not differs(found, (5.0, 8.0)):
+        return "Sort the values first."
+    if differs(found, shortest_range(x, 0.9)):
+        mistakes = {
+            "That window holds all values; the shortest leaves out 100.": (0.0, 100.0),
+            "That window holds 8 of 10: it must hold at least 9.": (0.0, 7.0),
+            "It cuts the same share from both sides; the shortest window need not.": (0.0, 100.0),
+        }
+        return hint_for(found, mistakes, "Of 0, 1, ... 8, 100 the shortest window with 9 values is 0 to 8.")
+    if differs(answer(-x, 0.9), (-8.0, 0.0)):
+        return "The far value may be on the left too: try every window, not only the one that starts lowest."
+    if differs(answer(x, 0.85), shortest_range(x, 0.85)):
+        return "85 % of 10 values are 8.5: 9 must be inside, so round up."
+    if differs(answer(x.reshape(2, 5), 0.9), shortest_range(x, 0.9)):
+        return "An array of two dimensions has the same values: sort all of them."
+    return None
+
+
+CHECKS: dict[str, Check] = {"05.1": _decibels, "05.2": _pointers, "05.3": _function}
