@@ -575,7 +575,7 @@ def pointer_frames(
                 ha="left" if name == "right" else "right",
             )
         share = counts[left:right].sum() / counts.sum()
-        ax.set_title(f"kept {100 * share:.2f} %\n", fontsize=9)
+        ax.set_title(f"kept {100 * share:.3f} %\n", fontsize=9)
     for ax in panels[-1]:
         ax.set_xlabel("real value r")
     for ax in panels[:, 0]:

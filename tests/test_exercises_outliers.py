@@ -58,7 +58,11 @@ def test_unanswered(exercise):
         ("05.3", window(count=lambda m: m - 1), "at least 9"),
         ("05.3", window(start=0), "left too"),
         ("05.3", window(count=np.floor), "round up"),
-        ("05.3", window(order=lambda x: np.sort(x[: x.shape[0]].ravel()[:10] if x.ndim == 1 else x[0])), "two dimensions"),
+        (
+            "05.3",
+            window(order=lambda x: np.sort(x[: x.shape[0]].ravel()[:10] if x.ndim == 1 else x[0])),
+            "two dimensions",
+        ),
         ("05.3", lambda x, keep: (1, 2), "0 to 8"),
     ],
 )

@@ -18,9 +18,7 @@ def quantizer(largest=lambda w: np.abs(w).max(axis=1), qmax=127, empty=1.0, roun
     return function
 
 
-@pytest.mark.parametrize(
-    ("exercise", "answer"), [("03.1", 0.04), ("03.2", 5400), ("03.3", quantizer())]
-)
+@pytest.mark.parametrize(("exercise", "answer"), [("03.1", 0.04), ("03.2", 5400), ("03.3", quantizer())])
 def test_right(exercise, answer):
     assert check(exercise, answer).correct is True
 

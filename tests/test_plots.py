@@ -143,7 +143,7 @@ def test_pointer_frames_colour_what_the_slice_keeps():
         colors = [to_hex(bar.get_facecolor()) for bar in ax.patches]
         assert [i for i, color in enumerate(colors) if color == plots.REAL.lower()] == kept
     assert [line.get_xdata()[0] for line in panels[0, 1].lines] == [1, 3]
-    assert panels[0, 0].get_title().strip() == "kept 60.00 %"
+    assert panels[0, 0].get_title().strip() == "kept 60.000 %"
 
 
 def test_tail_map_marks_the_largest():

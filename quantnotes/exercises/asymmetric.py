@@ -15,7 +15,10 @@ def _pair(answer: Any) -> str | None:
     if not differs(answer, (params.scale, params.zero_point), 1e-6):
         return None
     mistakes = {
-        "0..15 has 16 codes but 15 steps: divide the width by qmax - qmin.": (15 / 16, 15 - round(12 * 16 / 15)),
+        "0..15 has 16 codes but 15 steps: divide the width by qmax - qmin.": (
+            15 / 16,
+            15 - round(12 * 16 / 15),
+        ),
         "The width is rmax - rmin; mind the sign of rmin.": (9 / 15, 15 - round(12 * 15 / 9)),
         "Z is qmax minus the steps from 0 up to rmax, not the steps themselves.": (1, 12),
         "Z counts steps up from qmin, so it is not negative here.": (1, -3),
@@ -54,7 +57,9 @@ def _function(answer: Callable[..., Any]) -> str | None:
     if answer(0.0, 0.0, INT8.qmin, INT8.qmax)[0] != 1:
         return "A range of zeros alone needs a scale too: use S = 1."
     if wrong(-1.0, 1.0, INT8):
-        return "Z comes from the lower end here: qmin - Round(rmin / S). The upper end gives another Z at a tie."
+        return (
+            "Z comes from the lower end here: qmin - Round(rmin / S). The upper end gives another Z at a tie."
+        )
     if wrong(-0.37, 2.11, INT8) or wrong(-0.376, 2.11, INT8):
         return "Round to the nearest integer; int() and // cut off instead."
     return None
