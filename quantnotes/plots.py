@@ -81,7 +81,7 @@ def show(ax: Any, alt: str) -> None:
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=100)
     image = base64.b64encode(buffer.getvalue()).decode()
-    display({"image/png": image, "text/plain": alt}, raw=True, metadata={"image/png": {"alt": alt}})  # type: ignore[no-untyped-call]
+    display({"image/png": image, "text/plain": alt}, raw=True, metadata={"image/png": {"alt": alt}})
 
 
 def _start(ax: Axes | None, height: float = 2.8) -> Axes:

@@ -69,17 +69,20 @@ def token_ids(folder: Path, text: str) -> list[int]:
 
 
 def linear(x: Array, weights: Weights, name: str) -> Array:
-    return x @ weights[name + ".weight"].T + weights[name + ".bias"]
+    y: Array = x @ weights[name + ".weight"].T + weights[name + ".bias"]
+    return y
 
 
 def layer_norm(x: Array, weights: Weights, name: str) -> Array:
     centred = x - x.mean(axis=-1, keepdims=True)
     variance = np.mean(centred**2, axis=-1, keepdims=True)
-    return centred / np.sqrt(variance + EPS) * weights[name + ".weight"] + weights[name + ".bias"]
+    y: Array = centred / np.sqrt(variance + EPS) * weights[name + ".weight"] + weights[name + ".bias"]
+    return y
 
 
 def gelu(x: Array) -> Array:
-    return x * (1 + erf(x / math.sqrt(2))) / 2
+    y: Array = x * (1 + erf(x / math.sqrt(2))) / 2
+    return y
 
 
 def softmax(x: Array) -> Array:
