@@ -87,7 +87,8 @@ def gelu(x: Array) -> Array:
 
 def softmax(x: Array) -> Array:
     e = np.exp(x - x.max(axis=-1, keepdims=True))
-    return e / e.sum(axis=-1, keepdims=True)
+    y: Array = e / e.sum(axis=-1, keepdims=True)
+    return y
 
 
 def embed(ids: list[int], weights: Weights) -> Array:
