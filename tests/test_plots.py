@@ -81,7 +81,9 @@ def test_lines_give_prediction_and_measurement_one_colour():
 def test_value_histogram_counts_everything_and_marks_ranges():
     x = np.random.default_rng(0).standard_normal((10, 100))
     ax = plots.value_histogram(x, {"all": Range(-3.0, 3.0), "some": Range(-1.0, 1.0)}, bins=20)
-    assert sum(bar.get_height() for bar in ax.patches) == x.size
+    counts, edges, _ = ax.patches[0].get_data()
+    np.testing.assert_array_equal(counts, np.histogram(x, 20)[0])
+    assert (counts.sum(), edges[0], edges[-1]) == (x.size, x.min(), x.max())
     assert [line_data(line)[0] for line in ax.lines] == [[-3.0, 3.0], [-1.0, 1.0]]
     assert legend(ax) == ["all", "some"]
     assert ax.get_yscale() == "log"
@@ -92,11 +94,13 @@ def test_value_histogram_counts_everything_and_marks_ranges():
 def test_code_histogram_shows_the_ledger_and_hatches_what_is_unused():
     ledger = code_ledger([-8.0, 0.0, 0.0, 1.0, 7.0], QuantParams(1.0, 0, INT4))
     ax = plots.code_histogram(ledger, title="data")
-    bars = {round(bar.get_x() + 0.5): bar.get_height() for bar in ax.containers[0]}
-    assert [bars[q] for q in range(-8, 8)] == ledger.counts.tolist()
+    counts, edges, _ = ax.patches[0].get_data()
+    assert counts.tolist() == ledger.counts.tolist()
+    assert edges.tolist() == [q - 0.5 for q in range(-8, 9)]
     hatched = [
-        (patch.get_x(), patch.get_x() + patch.get_width()) for patch in ax.patches if patch.get_hatch()
+        (path.vertices[:, 0].min(), path.vertices[:, 0].max()) for path in ax.collections[0].get_paths()
     ]
+    assert ax.collections[0].get_hatch()
     assert hatched == [(-7.5, -0.5), (1.5, 6.5)]
     assert ax.get_title(loc="left") == "data: 4 of 16 codes, 1.9 bits, inf dB"
     assert labels(ax) == ("code q (hatched: unused)", "values (log)")
@@ -139,9 +143,12 @@ def test_bars_carry_their_values():
 def test_pointer_frames_colour_what_the_slice_keeps():
     panels = plots.pointer_frames([1, 2, 3, 4], [0, 1, 2, 3, 4], [(0, 3), (1, 3), (1, 2)], columns=2)
     assert panels.shape == (2, 2)
+    colors = plots.REAL.lower(), plots.CLIPPED.lower()
     for ax, kept in zip(panels.flat, ([0, 1, 2], [1, 2], [1]), strict=False):
-        colors = [to_hex(bar.get_facecolor()) for bar in ax.patches]
-        assert [i for i, color in enumerate(colors) if color == plots.REAL.lower()] == kept
+        inside, outside = ax.patches
+        assert (to_hex(inside.get_facecolor()), to_hex(outside.get_facecolor())) == colors
+        assert np.flatnonzero(inside.get_data().values).tolist() == kept
+        np.testing.assert_array_equal(inside.get_data().values + outside.get_data().values, [1, 2, 3, 4])
     assert [line.get_xdata()[0] for line in panels[0, 1].lines] == [1, 3]
     assert panels[0, 0].get_title().strip() == "kept 60.000 %"
 

@@ -1,0 +1,193 @@
+"""One explorer a notebook: sliders over a figure, on the same functions that draw the static ones.
+
+Every explorer goes through `explore`, which shows a live widget where a kernel runs and a picture where
+none does (GitHub, a printed page), in one output. The only module that imports ipywidgets. Left out:
+anything that a static figure does not say as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import ipywidgets
+import numpy as np
+from matplotlib.figure import Figure
+
+from quantnotes import plots, samples
+from quantnotes.asymmetric import asymmetric_params
+from quantnotes.grid import INT8, IntGrid
+from quantnotes.mapping import QuantParams, fake_quantize
+from quantnotes.outliers import note_histogram_scale
+from quantnotes.ranges import minmax_range
+from quantnotes.saturation import code_ledger
+from quantnotes.symmetric import symmetric_params
+
+TENSORS = ("gelu_output", "layernorm_output", "attention_probabilities", "query_weight")
+SCHEMES = {"asymmetric": asymmetric_params, "symmetric": symmetric_params}
+_STYLE = {"description_width": "9em"}
+_LAYOUT = {"width": "32em"}
+_DPI = 80  # fewer dots than a static figure has: a slider must redraw within 200 ms
+
+
+def slider(label: str, value: float, low: float, high: float, step: float) -> Any:
+    """Make a labelled slider; whole numbers where `step` is one. It acts when it is let go of."""
+    kind = ipywidgets.IntSlider if isinstance(step, int) else ipywidgets.FloatSlider
+    return kind(
+        value=value,
+        min=low,
+        max=high,
+        step=step,
+        description=label,
+        continuous_update=False,
+        style=_STYLE,
+        layout=_LAYOUT,
+    )
+
+
+def choice(label: str, options: Any) -> Any:
+    """Make a labelled drop-down of the options."""
+    return ipywidgets.Dropdown(options=list(options), description=label, style=_STYLE, layout=_LAYOUT)
+
+
+def explore(draw: Callable[..., Figure], alt: str, **controls: Any) -> Any:
+    """Display controls over the figure that `draw` makes of their values, and return the box of them.
+
+    Parameters
+    ----------
+    draw : callable
+        Takes the value of each control by name, returns a figure.
+    alt : str
+        What the figure shows as it is first drawn.
+    **controls : Widget
+        By the name of the argument.
+
+    Returns
+    -------
+    VBox
+        The controls, and last the image.
+
+    Examples
+    --------
+    >>> bits = slider("bits", 3, 2, 8, 1)
+    >>> box = explore(lambda bits: Figure(), alt="nothing", bits=bits)  # doctest: +ELLIPSIS
+    {...
+    >>> len(box.children)
+    2
+    """
+    from IPython.display import display
+
+    def picture() -> bytes:
+        figure = draw(**{name: control.value for name, control in controls.items()})
+        return plots.png(figure, dpi=_DPI)
+
+    image = ipywidgets.Image(value=picture(), format="png")
+    for control in controls.values():
+        control.observe(lambda _: setattr(image, "value", picture()), names="value")
+    box = ipywidgets.VBox([*controls.values(), image])
+    static = {"image/png": plots.encoded(image.value), "text/plain": alt}
+    display({**box._repr_mimebundle_(), **static}, raw=True, metadata={"image/png": {"alt": alt}})
+    return box
+
+
+def mapping_explorer() -> None:
+    """Notebook 01: bits and the end of the range over the staircase and the error."""
+
+    def draw(bits: int, end: float) -> Figure:
+        params = asymmetric_params(-end, end, IntGrid.of(bits))
+        both = plots.axes(2, 1, height=4.6, sharex=True)
+        plots.staircase(params, both[0])
+        decode = {"error": lambda r: fake_quantize(r, params, dtype=np.float64)}
+        plots.sawtooth(decode, -5.0, 5.0, params.scale, both[1])
+        both[0].set(xlim=(-5, 5), xlabel="", title=f"S = {params.scale:.3f}, Z = {params.zero_point}")
+        both[1].set_ylim(-3, 3)
+        return plots.figure_of(both)
+
+    explore(
+        draw,
+        "A staircase of eight steps over -2 to 2, and under it the sawtooth of its error, which grows "
+        "without limit outside.",
+        bits=slider("bits", 3, 2, 6, 1),
+        end=slider("range ± (real)", 2.0, 0.5, 4.5, 0.25),
+    )
+
+
+def asymmetric_explorer() -> None:
+    """Notebook 02: rmin and rmax move S, Z and the grid."""
+
+    def draw(rmin: float, rmax: float) -> Figure:
+        low, high = min(rmin, rmax, 0.0), max(rmin, rmax, 0.0)  # crossed sliders and one sign are fine too
+        params = asymmetric_params(low, high, IntGrid.of(3, signed=False))
+        ax = plots.sliding_grid(low, high, params)
+        slid = abs(params.range.rmax - high) / params.scale
+        ax.set_title(f"S = {params.scale:.3f}, Z = {params.zero_point}, slid by {slid:.2f} S", fontsize=10)
+        ax.set_xlim(-4.5, 4.5)
+        return plots.figure_of(ax)
+
+    explore(
+        draw,
+        "Two rows of eight marks; the lower one is moved so that one of its marks stands at 0.",
+        rmin=slider("rmin (real)", -0.6, -4.0, 4.0, 0.1),
+        rmax=slider("rmax (real)", 1.5, -4.0, 4.0, 0.1),
+    )
+
+
+def symmetric_explorer() -> None:
+    """Notebook 03: the symmetric clip against a tensor that is not symmetric."""
+    x = samples.load("gelu_output")
+
+    def draw(clip: float) -> Figure:
+        return plots.figure_of(
+            plots.values_above_codes(x, code_ledger(x, symmetric_params(-clip, clip, INT8)))
+        )
+
+    explore(
+        draw,
+        "GELU values on the right half of a symmetric range, plus and minus 24; 27 of 256 codes in use.",
+        clip=slider("range ± (real)", 24.2, 0.5, 30.0, 0.1),
+    )
+
+
+def codes_explorer() -> None:
+    """Notebook 04: the code histogram, its unused codes hatched, as tensor, scheme and bits change."""
+    tensors = {name: samples.load(name) for name in TENSORS}
+
+    def draw(tensor: str, scheme: str, bits: int) -> Figure:
+        x = tensors[tensor]
+        ledger = code_ledger(x, SCHEMES[scheme](*minmax_range(x), IntGrid.of(bits)))
+        return plots.figure_of(plots.code_histogram(ledger, title=f"{tensor}, {scheme}"))
+
+    explore(
+        draw,
+        "Codes of the GELU output, asymmetric, 8 bits: 51 of 256 in use, the rest hatched.",
+        tensor=choice("tensor", TENSORS),
+        scheme=choice("scheme", SCHEMES),
+        bits=slider("bits", 8, 2, 8, 1),
+    )
+
+
+def filter_explorer() -> None:
+    """Notebook 05: keep and bins over the two pointers of the note's filter, on a real tensor."""
+    x = samples.load("layernorm_output").ravel()
+
+    def draw(keep: float, bins: int) -> Figure:
+        counts, edges = np.histogram(x, bins)
+        left, right = 0, bins - 1
+        while counts[left:right].sum() / x.size > keep:
+            left, right = (left + 1, right) if counts[left] <= counts[right] else (left, right - 1)
+        scale = note_histogram_scale(x, 127, bins, keep)
+        title = "a scale of 0: nothing can be quantized"
+        if scale > 0:
+            ledger = code_ledger(x, QuantParams(scale, 0, INT8))
+            title = f"{ledger.codes_used} of 256 codes, {ledger.sqnr_db:.1f} dB"
+        panel = plots.pointer_frames(counts, edges, [(left, right)], columns=1, height=3.0)[0, 0]
+        panel.set_title(f"{panel.get_title().strip()}; {title}\n", fontsize=9)
+        return plots.figure_of(panel)
+
+    explore(
+        draw,
+        "The LayerNorm output with 99 % kept: the pointers stand close to the bell, and the far values on "
+        "both sides are dropped.",
+        keep=slider("keep (share)", 0.99, 0.5, 1.0, 0.005),
+        bins=slider("bins", 100, 2, 500, 1),
+    )
