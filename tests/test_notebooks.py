@@ -73,7 +73,7 @@ def test_outputs_are_there(path):
     """nbval passes a cell whose outputs were stripped: what prints, shows or ends in a check has some."""
     for cell in cells(path, "code"):
         last = text_of(cell).strip().splitlines()[-1]
-        if re.search(r"(?m)^\s*print\(|^plots\.show\(|^display\(", text_of(cell)) or re.match(
+        if re.search(r"(?m)^\s*print\(|^plots\.show\(|^widgets\.|^display\(", text_of(cell)) or re.match(
             r"check\(", last
         ):
             assert cell["outputs"], text_of(cell)
@@ -131,7 +131,14 @@ def test_pictures_have_a_text_and_a_caption(path):
             below = all_cells[i + 1]
             assert below["cell_type"] == "markdown", cell["id"]
             assert text_of(below).startswith(f"*Figure {figures}.* "), cell["id"]
+        assert "application/vnd.jupyter.widget-view+json" not in json.dumps(cell)
     assert figures or path in SOLUTIONS
+
+
+@each_chapter
+def test_one_explorer(path):
+    (explorer,) = [cell for cell in cells(path, "code") if "_explorer()" in text_of(cell)]
+    assert len(pictures(explorer)) == 1
 
 
 @each

@@ -20,6 +20,7 @@ from nbclient import NotebookClient
 
 NOTEBOOKS = Path(__file__).parent.parent / "notebooks"
 CELL_SECONDS = 120
+WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 METADATA = {
     "kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"},
     "language_info": {"name": "python"},
@@ -46,6 +47,8 @@ def normalise(notebook: Any) -> None:
         cell.metadata = nbformat.from_dict({"tags": tags} if tags else {})
         if cell.cell_type == "code":
             cell.outputs = joined_streams(cell.outputs)
+            for output in cell.outputs:  # a widget whose kernel is gone shows nothing; its picture stays
+                output.get("data", {}).pop(WIDGET_VIEW, None)
 
 
 def joined_streams(outputs: list[Any]) -> list[Any]:
