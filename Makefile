@@ -6,14 +6,16 @@ READY := .venv/ready
 ROOT_FLAG := $(shell [ "$$(id -u)" = 0 ] && echo --allow-root)
 LAB_FLAGS ?=
 
-.PHONY: help lab test notebooks lint bench clean
+.PHONY: help lab test test-pages notebooks lint bench binder-badge clean
 
 help:
 	@echo "make lab        open the notebooks in JupyterLab"
 	@echo "make test       lint, types, unit tests, doctests, and every notebook"
+	@echo "make test-pages the notebooks in JupyterLab in a real browser, and their memory"
 	@echo "make notebooks  run all notebooks in place and put their metadata in order"
 	@echo "make lint       ruff and mypy alone"
 	@echo "make bench      speed and memory, as ratios taken in one run"
+	@echo "make binder-badge  write Binder's badge into README.md, from the remote called origin"
 	@echo "make clean      remove .venv and what tools left behind"
 
 $(READY): pyproject.toml constraints.txt
@@ -28,13 +30,20 @@ lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check quantnotes tests tools benchmarks
 	$(BIN)/mypy
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/ci.yml
 
 test: lint
 	$(BIN)/pytest
 
+test-pages: $(READY)
+	$(BIN)/pytest --numprocesses=0 tests/pages
+
 notebooks: $(READY)
 	$(BIN)/python tools/make_picture.py
 	$(BIN)/python tools/run_notebooks.py
+
+binder-badge: $(READY)
+	$(BIN)/python tools/binder_badge.py
 
 bench: $(READY)
 	$(BIN)/python benchmarks/bench.py

@@ -3,7 +3,7 @@
 A function draws on the `ax` it is given, or on one it makes, and returns it; `show` puts the figure into
 a notebook, with the text that stands for it where it cannot be seen. One colour has one meaning
 throughout (`REAL`, `CODE`, `CLIPPED`, `UNUSED`, `OTHER`); they stay apart for colour-blind readers, being
-five of the palette that M. Okabe and K. Ito proposed in 2002. Left out: pyplot and its global state.
+of the palette that M. Okabe and K. Ito proposed in 2002, the grey a little darker. Left out: pyplot and its global state.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from quantnotes.saturation import CodeLedger
 REAL = "#0072B2"  # blue: real values
 CODE = "#E69F00"  # orange: codes, and what they decode to
 CLIPPED = "#D55E00"  # vermilion: what is clipped, and plain mistakes
-UNUSED = "#999999"  # grey: codes without data, limits, what is only for reference
+UNUSED = "#707070"  # grey: codes without data, limits, what is only for reference
 OTHER = "#009E73"  # green: the alternative that the first is compared with
 SERIES = (REAL, CODE, OTHER, CLIPPED, "#CC79A7", UNUSED)  # for lines that have no meaning of their own
 _MARKERS = "osD^vP"

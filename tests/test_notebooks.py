@@ -187,6 +187,24 @@ def test_size(path):
     assert path.stat().st_size <= 600_000
 
 
+def terms():
+    """The Chinese terms of the table in 00, each with its English ones."""
+    table = "".join(text_of(cell) for cell in cells(NUMBERED[0], "markdown") if "| symbol |" in text_of(cell))
+    for row in re.findall(r"(?m)^\| (?!symbol)[^|]*\| ([^|]+) \| ([^|]*[\u4e00-\u9fff][^|]*) \|", table):
+        yield from zip(row[1].split(", "), row[0].split(", "), strict=False)
+
+
+@each_numbered
+def test_chinese_stands_beside_the_term_of_the_table(path):
+    """A term is followed by its Chinese in brackets: the pair must be the table's."""
+    table = dict(terms())
+    assert len(table) >= 12
+    text = "\n".join(map(text_of, cells(path, "markdown")))
+    for before, chinese in re.findall(r"([^()\n]{0,60})\(([\u4e00-\u9fff]+)\)", text):
+        stem = table[chinese].lower()[:4]
+        assert stem in before.lower().replace("*", ""), f"{chinese} is {table[chinese]}, not {before!r}"
+
+
 # --- links --------------------------------------------------------------------------------------------------
 
 

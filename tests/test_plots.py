@@ -188,6 +188,28 @@ def test_show_carries_the_alternative_text(monkeypatch):
     assert len(shown) == 3
 
 
+def simulated(color, deficiency, severity=100):
+    from colorspacious import cspace_convert
+
+    rgb = np.array(matplotlib.colors.to_rgb(color))
+    if deficiency is None:
+        return rgb
+    space = {"name": "sRGB1+CVD", "cvd_type": deficiency, "severity": severity}
+    return np.clip(cspace_convert(rgb, space, "sRGB1"), 0, 1)
+
+
+@pytest.mark.parametrize("deficiency", [None, "deuteranomaly", "protanomaly", "tritanomaly"])
+def test_the_palette_stays_apart_for_colour_blind_readers(deficiency):
+    """A distance of 10 in CAM02-UCS is several times what can just be told apart."""
+    from colorspacious import deltaE
+
+    colors = [plots.REAL, plots.CODE, plots.CLIPPED, plots.UNUSED, plots.OTHER]
+    seen = [simulated(color, deficiency) for color in colors]
+    for i, one in enumerate(seen):
+        for other in seen[:i]:
+            assert deltaE(one, other, input_space="sRGB1") > 10
+
+
 def test_pyplot_keeps_no_figure():
     plots.staircase(PARAMS)
     pyplot = getattr(matplotlib, "pyplot", None)
