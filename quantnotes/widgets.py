@@ -12,7 +12,6 @@ from typing import Any
 
 import ipywidgets
 import numpy as np
-from matplotlib.figure import Figure
 
 from quantnotes import plots, samples
 from quantnotes.asymmetric import asymmetric_params
@@ -50,7 +49,7 @@ def choice(label: str, options: Any) -> Any:
     return ipywidgets.Dropdown(options=list(options), description=label, style=_STYLE, layout=_LAYOUT)
 
 
-def explore(draw: Callable[..., Figure], alt: str, **controls: Any) -> Any:
+def explore(draw: Callable[..., Any], alt: str, **controls: Any) -> Any:
     """Display controls over the figure that `draw` makes of their values, and return the box of them.
 
     Parameters
@@ -70,7 +69,7 @@ def explore(draw: Callable[..., Figure], alt: str, **controls: Any) -> Any:
     Examples
     --------
     >>> bits = slider("bits", 3, 2, 8, 1)
-    >>> box = explore(lambda bits: Figure(), alt="nothing", bits=bits)  # doctest: +ELLIPSIS
+    >>> box = explore(lambda bits: plots.figure_of(plots.axes()), alt="nothing", bits=bits)  # doctest: +ELLIPSIS
     {...
     >>> len(box.children)
     2
@@ -93,7 +92,7 @@ def explore(draw: Callable[..., Figure], alt: str, **controls: Any) -> Any:
 def mapping_explorer() -> None:
     """Notebook 01: bits and the end of the range over the staircase and the error."""
 
-    def draw(bits: int, end: float) -> Figure:
+    def draw(bits: int, end: float) -> Any:
         params = asymmetric_params(-end, end, IntGrid.of(bits))
         both = plots.axes(2, 1, height=4.6, sharex=True)
         plots.staircase(params, both[0])
@@ -115,7 +114,7 @@ def mapping_explorer() -> None:
 def asymmetric_explorer() -> None:
     """Notebook 02: rmin and rmax move S, Z and the grid."""
 
-    def draw(rmin: float, rmax: float) -> Figure:
+    def draw(rmin: float, rmax: float) -> Any:
         low, high = min(rmin, rmax, 0.0), max(rmin, rmax, 0.0)  # crossed sliders and one sign are fine too
         params = asymmetric_params(low, high, IntGrid.of(3, signed=False))
         ax = plots.sliding_grid(low, high, params)
@@ -136,7 +135,7 @@ def symmetric_explorer() -> None:
     """Notebook 03: the symmetric clip against a tensor that is not symmetric."""
     x = samples.load("gelu_output")
 
-    def draw(clip: float) -> Figure:
+    def draw(clip: float) -> Any:
         return plots.figure_of(
             plots.values_above_codes(x, code_ledger(x, symmetric_params(-clip, clip, INT8)))
         )
@@ -152,7 +151,7 @@ def codes_explorer() -> None:
     """Notebook 04: the code histogram, its unused codes hatched, as tensor, scheme and bits change."""
     tensors = {name: samples.load(name) for name in TENSORS}
 
-    def draw(tensor: str, scheme: str, bits: int) -> Figure:
+    def draw(tensor: str, scheme: str, bits: int) -> Any:
         x = tensors[tensor]
         ledger = code_ledger(x, SCHEMES[scheme](*minmax_range(x), IntGrid.of(bits)))
         return plots.figure_of(plots.code_histogram(ledger, title=f"{tensor}, {scheme}"))
@@ -170,7 +169,7 @@ def filter_explorer() -> None:
     """Notebook 05: keep and bins over the two pointers of the note's filter, on a real tensor."""
     x = samples.load("layernorm_output").ravel()
 
-    def draw(keep: float, bins: int) -> Figure:
+    def draw(keep: float, bins: int) -> Any:
         counts, edges = np.histogram(x, bins)
         left, right = 0, bins - 1
         while counts[left:right].sum() / x.size > keep:
