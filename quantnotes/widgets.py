@@ -69,7 +69,8 @@ def explore(draw: Callable[..., Any], alt: str, **controls: Any) -> Any:
     Examples
     --------
     >>> bits = slider("bits", 3, 2, 8, 1)
-    >>> box = explore(lambda bits: plots.figure_of(plots.axes()), alt="nothing", bits=bits)  # doctest: +ELLIPSIS
+    >>> empty = plots.figure_of(plots.axes())
+    >>> box = explore(lambda bits: empty, alt="nothing", bits=bits)  # doctest: +ELLIPSIS
     {...
     >>> len(box.children)
     2
