@@ -36,6 +36,8 @@ def lab(tmp_path_factory):
     """JupyterLab over a copy of the notebooks; yields its address and the folder."""
     folder = tmp_path_factory.mktemp("lab")
     shutil.copytree(ROOT / "notebooks", folder / "notebooks")
+    for path in (folder / "notebooks").glob("*.ipynb"):
+        forget_outputs(path)
     shutil.copy(ROOT / "README.md", folder)
     for name, setting in SETTINGS.items():
         plugin, _, key = name.partition("/")
@@ -60,6 +62,15 @@ def lab(tmp_path_factory):
         finally:
             server.terminate()
             server.wait(20)
+
+
+def forget_outputs(path):
+    """Leave the sources alone, so that whatever is seen afterwards was made here."""
+    notebook = json.loads(path.read_text(encoding="utf-8"))
+    for cell in notebook["cells"]:
+        if cell["cell_type"] == "code":
+            cell["outputs"], cell["execution_count"] = [], None
+    path.write_text(json.dumps(notebook), encoding="utf-8")
 
 
 def wait_for(address, server, log):
@@ -103,11 +114,14 @@ def run_all(page, address, name):
     page.wait_for_selector(".jp-NotebookPanel-toolbar .jp-Notebook-ExecutionIndicator[data-status='idle']")
     page.get_by_role("menuitem", name="Run", exact=True).click()
     page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
-    code = page.locator(".jp-CodeCell .jp-InputPrompt")
+    dialog = page.locator(".jp-Dialog .jp-mod-accept")
     page.wait_for_function(
-        "() => [...document.querySelectorAll('.jp-CodeCell .jp-InputPrompt')]"
-        ".some(prompt => prompt.textContent.includes('*'))"
+        "() => document.querySelector('.jp-Dialog .jp-mod-accept') || "
+        "[...document.querySelectorAll('.jp-InputPrompt')].some(prompt => /[*\\d]/.test(prompt.textContent))"
     )
+    if dialog.count():  # on a busy machine JupyterLab asks for the kernel once more
+        dialog.click()
+    code = page.locator(".jp-CodeCell .jp-InputPrompt")
     page.wait_for_function(
         "() => [...document.querySelectorAll('.jp-CodeCell .jp-InputPrompt')]"
         ".every(prompt => /\\[\\d+\\]/.test(prompt.textContent))"
