@@ -127,7 +127,7 @@ def asymmetric_explorer() -> None:
     explore(
         draw,
         "Two rows of eight marks; the lower one is moved so that one of its marks stands at 0.",
-        rmin=slider("rmin (real)", -0.6, -4.0, 4.0, 0.1),
+        rmin=slider("rmin (real)", -0.7, -4.0, 4.0, 0.1),
         rmax=slider("rmax (real)", 1.5, -4.0, 4.0, 0.1),
     )
 
