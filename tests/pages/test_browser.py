@@ -107,20 +107,28 @@ def page(browser, request):
     page.close()
 
 
+DIALOG = "document.querySelector('.jp-Dialog .jp-mod-accept')"
+STARTED = (
+    "[...document.querySelectorAll('.jp-CodeCell .jp-InputPrompt')].some(p => /[*\\d]/.test(p.textContent))"
+)
+
+
+def started(page):
+    return page.evaluate(f"() => {STARTED}")
+
+
 def run_all(page, address, name):
     """Open a notebook, run all of its cells from a fresh kernel, and wait until the last one is done."""
     page.goto(f"{address}/lab/tree/notebooks/{name}?token={TOKEN}&reset")
     page.wait_for_selector(".jp-Notebook .jp-CodeCell")
-    page.wait_for_selector(".jp-NotebookPanel-toolbar .jp-Notebook-ExecutionIndicator[data-status='idle']")
-    page.get_by_role("menuitem", name="Run", exact=True).click()
-    page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
-    dialog = page.locator(".jp-Dialog .jp-mod-accept")
-    page.wait_for_function(
-        "() => document.querySelector('.jp-Dialog .jp-mod-accept') || "
-        "[...document.querySelectorAll('.jp-InputPrompt')].some(prompt => /[*\\d]/.test(prompt.textContent))"
-    )
-    if dialog.count():  # on a busy machine JupyterLab asks for the kernel once more
-        dialog.click()
+    page.get_by_text("Python 3 (ipykernel) | Idle").wait_for()
+    while not started(page):
+        page.get_by_role("menuitem", name="Run", exact=True).click()
+        page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
+        page.wait_for_function(f"() => {DIALOG} || {STARTED}")
+        if page.evaluate(f"() => Boolean({DIALOG})"):  # a session half made: JupyterLab asks for the kernel
+            page.locator(".jp-Dialog .jp-mod-accept").click()
+            page.get_by_text("Python 3 (ipykernel) | Idle").wait_for()
     code = page.locator(".jp-CodeCell .jp-InputPrompt")
     page.wait_for_function(
         "() => [...document.querySelectorAll('.jp-CodeCell .jp-InputPrompt')]"
