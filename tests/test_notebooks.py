@@ -116,6 +116,7 @@ def test_no_path_of_a_machine(path):
         shown = text_of(cell) + json.dumps(
             [{**o, "data": {**o.get("data", {}), "image/png": ""}} for o in cell.get("outputs", [])]
         )
+        shown = re.sub(r"\\u001b\[[0-9;]*m", "", shown)  # colours would hide where a path begins
         assert not re.search(r"(?<![\w.])/(?:home|root|tmp|work|usr|Users)/|\b[A-Z]:\\\\", shown), cell["id"]
 
 

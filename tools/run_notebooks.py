@@ -49,6 +49,8 @@ def normalise(notebook: Any) -> None:
             cell.outputs = joined_streams(cell.outputs)
             for output in cell.outputs:  # a widget whose kernel is gone shows nothing; its picture stays
                 output.get("data", {}).pop(WIDGET_VIEW, None)
+                if output.output_type == "error":  # the frames above it name folders of this machine
+                    output.traceback = [f"{output.ename}: {output.evalue}"]
 
 
 def joined_streams(outputs: list[Any]) -> list[Any]:
@@ -66,7 +68,12 @@ def joined_streams(outputs: list[Any]) -> list[Any]:
 def absolute_paths(notebook: Any) -> list[str]:
     """Return the ids of the cells whose outputs show a path of this machine."""
     code = (cell for cell in notebook.cells if cell.cell_type == "code")
-    return [cell.id for cell in code if ABSOLUTE_PATH.search(json.dumps(cell.outputs))]
+    return [cell.id for cell in code if ABSOLUTE_PATH.search(plain(json.dumps(cell.outputs)))]
+
+
+def plain(text: str) -> str:
+    """Return the text without the codes that colour a terminal, as they stand in JSON."""
+    return re.sub(r"\\u001b\[[0-9;]*m", "", text)
 
 
 def main() -> int:

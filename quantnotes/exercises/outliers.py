@@ -23,23 +23,37 @@ def _decibels(answer: Any) -> str | None:
     return hint_for(answer, mistakes, "20 log10 of the ratio of the two scales.", 0.002)
 
 
-def _pointers(answer: Any) -> str | None:
-    counts = [2, 1, 10, 50, 30, 5, 2]
-    left, right = 0, len(counts) - 1
-    while sum(counts[left:right]) / sum(counts) > 0.95:
-        if counts[left] <= counts[right]:
+def _walk(last_bin: bool = False, left_on_tie: bool = True, cross: bool = True) -> tuple[int, int]:
+    """Run the note's pointers over exercise 05.2, or a typical mistake of them."""
+    counts, keep = (3, 4, 10, 40, 30, 8, 2, 3), 90
+    left, right = before = 0, len(counts) - 1
+    while sum(counts[left : right + last_bin]) > keep:
+        before = left, right
+        if counts[left] < counts[right] or (left_on_tie and counts[left] == counts[right]):
             left += 1
         else:
             right -= 1
+    return (left, right) if cross else before
+
+
+def _pointers(answer: Any) -> str | None:
+    left, right = _walk()
     if not differs(answer, (left, right)):
         return None
     mistakes = {
-        "At 95 of 100 the loop stops: 0.95 is not above 0.95.": (3, 6),
-        "On a tie the left pointer moves, not the right.": (0, 5),
-        "counts[left:right] leaves out the bin at right: it starts with 98 values, not 100.": (1, 6),
-        "right is the number of the bin at which the slice ends, not of the last one inside.": (2, 5),
+        "It asks whether the share is above 0.9, and then goes one step further: it stops below.": _walk(
+            cross=False
+        ),
+        "On a tie the left pointer moves, not the right.": _walk(left_on_tie=False),
+        "counts[left:right] leaves out the bin at right: it starts with 97 values, not 100.": _walk(
+            last_bin=True
+        ),
+        "right is the number of the bin at which the slice ends, not of the last one inside.": (
+            left,
+            right - 1,
+        ),
     }
-    return hint_for(answer, mistakes, "Start at (0, 6) with 98 values; move the emptier end; left on a tie.")
+    return hint_for(answer, mistakes, "Start at (0, 7) with 97 values; move the emptier end; left on a tie.")
 
 
 def _function(answer: Callable[..., Any]) -> str | None:
@@ -53,9 +67,13 @@ def _function(answer: Callable[..., Any]) -> str | None:
         mistakes = {
             "That window holds all values; the shortest leaves out 100.": (0.0, 100.0),
             "That window holds 8 of 10: it must hold at least 9.": (0.0, 7.0),
-            "It cuts the same share from both sides; the shortest window need not.": (0.0, 100.0),
+            "It cuts the same share from both sides; the shortest window need not.": tuple(
+                np.quantile(x, ((1 - 0.9) / 2, (1 + 0.9) / 2))
+            ),
         }
-        return hint_for(found, mistakes, "Of 0, 1, ... 8, 100 the shortest window with 9 values is 0 to 8.")
+        return hint_for(
+            found, mistakes, "Of 0, 1, ... 8, 100 the shortest window with 9 values is 0 to 8.", 1e-6
+        )
     if differs(answer(-x, 0.9), (-8.0, 0.0)):
         return "The far value may be on the left too: try every window, not only the one that starts lowest."
     if differs(answer(x, 0.85), shortest_range(x, 0.85)):
