@@ -138,8 +138,10 @@ def test_pictures_have_a_text_and_a_caption(path):
 
 @each_chapter
 def test_one_explorer(path):
-    (explorer,) = [cell for cell in cells(path, "code") if "_explorer()" in text_of(cell)]
-    assert len(pictures(explorer)) == 1
+    """The chapters of the note have one each; a later one may do without."""
+    explorers = [cell for cell in cells(path, "code") if "_explorer()" in text_of(cell)]
+    assert len(explorers) == 1 or (not explorers and path.name > "06")
+    assert all(len(pictures(explorer)) == 1 for explorer in explorers)
 
 
 @each

@@ -94,7 +94,7 @@ def test_every_public_name_has_an_example():
 
 
 def test_modules_are_small():
-    """At most 200 lines of code each, docstrings and blank lines aside; plots is a list of pictures."""
+    """At most 200 lines of code each, docstrings and blank lines aside."""
     for path in sources():
         tree = ast.parse(path.read_text(encoding="utf-8"))
         code = {
@@ -107,7 +107,7 @@ def test_modules_are_small():
             if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node):
                 doc = node.body[0]
                 code -= set(range(doc.lineno, doc.end_lineno + 1))
-        assert len(code) <= (350 if path.name == "plots.py" else 200), path.name
+        assert len(code) <= 200, path.name
 
 
 # --- environments -------------------------------------------------------------------------------------------

@@ -89,7 +89,7 @@ def _checks(exercise: str) -> Mapping[str, Check]:
         if exercise in module.CHECKS:
             checks: Mapping[str, Check] = module.CHECKS
             return checks
-    raise ValueError(f"there is no exercise {exercise!r}: they run from 01.1 to 05.3")
+    raise ValueError(f"there is no exercise {exercise!r}: they run from 01.1 to {max(_MODULES)}.3")
 
 
 def differs(answer: object, expected: object, tolerance: float = 0.0) -> bool:

@@ -1,0 +1,60 @@
+"""Every picture of the notebooks, one call each: the only package that imports Matplotlib.
+
+A function draws on the `ax` it is given, or on one it makes, and returns it; `show` puts the figure into
+a notebook, with the text that stands for it where it cannot be seen. One colour has one meaning
+throughout (`REAL`, `CODE`, `CLIPPED`, `UNUSED`, `OTHER`); they stay apart for colour-blind readers, being
+of the palette that M. Okabe and K. Ito proposed in 2002, the grey a little darker. Left out: pyplot and
+its global state.
+"""
+
+from quantnotes.plots.charts import bars, flow, lines
+from quantnotes.plots.frame import (
+    CLIPPED,
+    CODE,
+    OTHER,
+    REAL,
+    SERIES,
+    UNUSED,
+    axes,
+    encoded,
+    figure_of,
+    png,
+    show,
+)
+from quantnotes.plots.number_lines import error_histogram, number_line, sawtooth, sliding_grid, staircase
+from quantnotes.plots.tensors import (
+    channel_maxima,
+    code_histogram,
+    pointer_frames,
+    tail_map,
+    value_histogram,
+    values_above_codes,
+)
+
+__all__ = [
+    "CLIPPED",
+    "CODE",
+    "OTHER",
+    "REAL",
+    "SERIES",
+    "UNUSED",
+    "axes",
+    "bars",
+    "channel_maxima",
+    "code_histogram",
+    "encoded",
+    "error_histogram",
+    "figure_of",
+    "flow",
+    "lines",
+    "number_line",
+    "png",
+    "pointer_frames",
+    "sawtooth",
+    "show",
+    "sliding_grid",
+    "staircase",
+    "tail_map",
+    "value_histogram",
+    "values_above_codes",
+]

@@ -1,0 +1,99 @@
+"""What every picture starts from: axes, colours, and the way into a notebook or a file."""
+
+from __future__ import annotations
+
+import base64
+import io
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+
+REAL = "#0072B2"  # blue: real values
+CODE = "#E69F00"  # orange: codes, and what they decode to
+CLIPPED = "#D55E00"  # vermilion: what is clipped, and plain mistakes
+UNUSED = "#707070"  # grey: codes without data, limits, what is only for reference
+OTHER = "#009E73"  # green: the alternative that the first is compared with
+SERIES = (REAL, CODE, OTHER, CLIPPED, "#CC79A7", UNUSED)  # for lines that have no meaning of their own
+
+
+def axes(rows: int = 1, columns: int = 1, height: float = 2.8, **options: Any) -> Any:
+    """Make the axes of a new figure, 7.5 inches wide.
+
+    Parameters
+    ----------
+    rows, columns : int
+        How many of them.
+    height : float
+        Of the whole figure, in inches.
+    **options
+        Passed to ``Figure.subplots``: sharex, sharey, height_ratios.
+
+    Returns
+    -------
+    Axes, or ndarray of Axes
+        As ``Figure.subplots`` returns them.
+
+    Examples
+    --------
+    >>> axes(2, 1).shape
+    (2,)
+    """
+    return Figure(figsize=(7.5, height), layout="constrained").subplots(rows, columns, **options)
+
+
+def show(ax: Any, alt: str) -> None:
+    """Display the figure of `ax` in a notebook.
+
+    Parameters
+    ----------
+    ax : Axes, array of Axes, or Figure
+        What to show: the whole figure.
+    alt : str
+        What can be seen in it, for those who cannot see it.
+
+    Examples
+    --------
+    >>> show(axes(), alt="an empty figure")  # doctest: +ELLIPSIS
+    {'image/png': ...
+    """
+    from IPython.display import display
+
+    bundle = {"image/png": encoded(png(figure_of(ax))), "text/plain": alt}
+    display(bundle, raw=True, metadata={"image/png": {"alt": alt}})
+
+
+def figure_of(ax: Any) -> Figure:
+    """Return the figure that an Axes or an array of them belongs to; a figure is its own."""
+    figure: Figure = ax if isinstance(ax, Figure) else np.ravel(ax)[0].figure
+    return figure
+
+
+def png(figure: Figure, dpi: int = 100) -> bytes:
+    """Return the figure as a PNG file, `dpi` dots to the inch."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=dpi)
+    return buffer.getvalue()
+
+
+def encoded(image: bytes) -> str:
+    """Return a file as the text that a notebook's output holds."""
+    return base64.b64encode(image).decode()
+
+
+def canvas(ax: Axes | None, height: float = 2.8) -> Axes:
+    """Return `ax`, or that of a new figure, without the lines at the top and the right."""
+    ax = axes(height=height) if ax is None else ax
+    ax.spines[["top", "right"]].set_visible(False)
+    return ax
+
+
+def stairs(ax: Axes, counts: Array, edges: Array, color: str) -> None:
+    """Draw a histogram as one artist on a logarithmic axis: 256 single bars take a quarter of a second."""
+    ax.stairs(counts, edges, fill=True, color=color, baseline=0.5)
+    ax.set_yscale("log")
+    ax.minorticks_off()
