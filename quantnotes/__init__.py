@@ -5,9 +5,12 @@ Everything here needs NumPy alone. Each module belongs to a notebook, and opens 
 
 from quantnotes import samples
 from quantnotes.asymmetric import asymmetric_params
+from quantnotes.calibration import Calibrator, percentile_range
+from quantnotes.entropy import entropy_range
 from quantnotes.grid import INT2, INT4, INT8, INT8_NARROW, INT16, UINT2, UINT4, UINT8, UINT16, IntGrid
 from quantnotes.histogram import Histogram
 from quantnotes.mapping import QuantParams, dequantize, fake_quantize, quantize
+from quantnotes.mse import mse_range
 from quantnotes.outliers import histogram_range, note_histogram_scale, shortest_range
 from quantnotes.ranges import Range, minmax_range
 from quantnotes.saturation import CodeLedger, LedgerTable, code_ledger, ledger_table
@@ -25,6 +28,7 @@ __all__ = [
     "UINT4",
     "UINT8",
     "UINT16",
+    "Calibrator",
     "CodeLedger",
     "Histogram",
     "IntGrid",
@@ -34,11 +38,14 @@ __all__ = [
     "asymmetric_params",
     "code_ledger",
     "dequantize",
+    "entropy_range",
     "fake_quantize",
     "histogram_range",
     "ledger_table",
     "minmax_range",
+    "mse_range",
     "note_histogram_scale",
+    "percentile_range",
     "quantize",
     "samples",
     "shortest_range",

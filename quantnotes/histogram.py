@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import math
 import operator
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -18,10 +20,12 @@ from quantnotes.ranges import (
     FLOAT32,
     FLOAT64,
     NanPolicy,
+    Range,
     as_real,
     check_nan_policy,
     compute_type,
     finite_data,
+    per_channel,
 )
 
 _MIN_EXPONENT = -1074  # 2**-1074 is the smallest positive float64
@@ -91,6 +95,36 @@ class Histogram:
         largest = np.finfo(np.float64).max
         with np.errstate(over="ignore"):
             return np.clip(np.ldexp(whole, self._k), -largest, largest)
+
+    @property
+    def width(self) -> float:
+        """Width of every bin, 2**k, in the unit of the data."""
+        return math.ldexp(1.0, self._k)
+
+    def magnitudes(self) -> tuple[NDArray[np.int64], float]:
+        """Return how many magnitudes lie in each of at most `max_bins` bins from 0 upwards, and their width.
+
+        Returns
+        -------
+        counts : ndarray of int64, shape (bins,)
+            Bin j holds [j * width, (j + 1) * width) and its mirror image; the last one is never empty.
+        width : float
+            A power of two, :attr:`width` or a wider one where the data lie far from 0.
+
+        Examples
+        --------
+        >>> Histogram(4).update([-2.5, -0.5, 0.0, 3.0]).magnitudes()
+        (array([2, 2]), 2.0)
+        """
+        bins = self._first + np.arange(self._counts.size)
+        bins = np.where(bins < 0, -1 - bins, bins)
+        last = int(bins.max(initial=-1))
+        shift = 0
+        while (last >> shift) >= self.max_bins:
+            shift += 1
+        counts = np.zeros((last >> shift) + 1, np.int64)
+        np.add.at(counts, bins >> shift, self._counts)
+        return counts, math.ldexp(1.0, self._k + shift)
 
     def update(self, x: ArrayLike, nan: NanPolicy = "raise") -> Histogram:
         """Count a batch.
@@ -198,6 +232,27 @@ class Histogram:
         counts = np.zeros(_bin_of(high, k) - first + 1, np.int64)
         _add(counts, k, first, self._counts, self._k, self._first)
         self.min, self.max, self._k, self._first, self._counts = low, high, k, first, counts
+
+
+def range_of(
+    x: ArrayLike | Histogram, axis: int | None, nan: NanPolicy, one: Callable[[Any], tuple[float, float]]
+) -> Range:
+    """Apply `one` to a histogram, to a whole array, or to each channel of it; return the range or ranges.
+
+    Raises
+    ------
+    TypeError
+        If `x` is neither a Histogram nor an array of real numbers, or `axis` no integer.
+    ValueError
+        If there are no values, a histogram is asked for channels, or `per_channel` or `one` says so.
+    """
+    if not isinstance(x, Histogram):
+        return per_channel(x, axis, nan, one)
+    if axis is not None:
+        raise ValueError("a Histogram has no channels: keep one for each, as Calibrator does with axis=")
+    if not x.n:
+        raise ValueError("the histogram is empty: there is no range to take")
+    return Range(*one(x))
 
 
 def _add(

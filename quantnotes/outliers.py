@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from quantnotes.histogram import Histogram, range_of
 from quantnotes.ranges import FLOAT64, NanPolicy, Range, as_real, per_channel, some_finite_data
 
 Array = NDArray[Any]
@@ -91,27 +92,32 @@ def _sorted(x: Array, nan: NanPolicy) -> Array:
 
 
 def histogram_range(
-    x: ArrayLike, keep: float = 0.99, bins: int = 100, *, axis: int | None = None, nan: NanPolicy = "raise"
+    x: ArrayLike | Histogram,
+    keep: float = 0.99,
+    bins: int = 100,
+    *,
+    axis: int | None = None,
+    nan: NanPolicy = "raise",
 ) -> Range:
     """Trim the emptier end of a histogram, bin by bin, while at least `keep` of the data stay inside.
 
     Parameters
     ----------
-    x : array_like
+    x : array_like or Histogram
         Finite real numbers, any shape.
     keep : float, default 0.99
         The share of the data that must stay, counted on the data themselves; 1 gives min and max.
     bins : int, default 100
-        Number of equal bins. One bin can trim nothing.
+        Number of equal bins for an array; a Histogram has its own. One bin can trim nothing.
     axis : int, optional
-        The channel axis: one range for each index along it.
+        The channel axis of an array: one range for each index along it.
     nan : {"raise", "ignore"}, default "raise"
-        What to do about NaN.
+        What to do about NaN in an array.
 
     Returns
     -------
     Range
-        Ends that are values of the data; never widened to hold 0.
+        Ends that are values of the data, or edges of the Histogram; never widened to hold 0.
 
     Raises
     ------
@@ -139,7 +145,13 @@ def histogram_range(
         raise TypeError(f"bins must be an integer, got {bins!r}") from None
     if number < 1:
         raise ValueError(f"bins must be at least 1, got {bins}")
-    return per_channel(x, axis, nan, lambda channel: _trimmed(_sorted(channel, nan), keep, number))
+
+    def one(channel: Array | Histogram) -> tuple[float, float]:
+        if isinstance(channel, Histogram):
+            return _trimmed_bins(channel, keep)
+        return _trimmed(_sorted(channel, nan), keep, number)
+
+    return range_of(x, axis, nan, one)
 
 
 def _trimmed(values: Array, keep: float, bins: int) -> tuple[float, float]:
@@ -147,7 +159,8 @@ def _trimmed(values: Array, keep: float, bins: int) -> tuple[float, float]:
     need = _needed(keep, values.size)
     while True:
         starts = _bin_starts(values, bins)
-        first, last = _trim(starts, values, need)
+        lows, highs = values[np.minimum(starts[:-1], values.size - 1)], values[starts[1:] - 1]
+        first, last = _trim(starts, lows, highs, need)
         kept = values[starts[first] : starts[last]]
         if 2 * (last - first) >= bins or kept.size == values.size:
             return float(kept[0]), float(kept[-1])
@@ -163,9 +176,22 @@ def _bin_starts(values: Array, bins: int) -> Array:
     return starts
 
 
-def _trim(starts: Array, values: Array, need: int) -> tuple[int, int]:
-    """Move two pointers inwards over the bins and return the window [first, last) that they end on."""
-    first, last, spare = 0, len(starts) - 1, values.size - need
+def _trimmed_bins(h: Histogram, keep: float) -> tuple[float, float]:
+    """Trim the bins of a streamed histogram; values inside a bin cannot be told apart any more."""
+    edges = h.edges
+    edges[0], edges[-1] = h.min, h.max
+    starts = np.concatenate([[0], np.cumsum(h.counts)])
+    first, last = _trim(starts, edges[:-1], edges[1:], _needed(keep, h.n))
+    return float(edges[first]), float(edges[last])
+
+
+def _trim(starts: Array, lows: Array, highs: Array, need: int) -> tuple[int, int]:
+    """Move two pointers inwards over the bins and return the window [first, last) that they end on.
+
+    Bin i holds the values number ``starts[i]`` to ``starts[i + 1]``; what is left of the data begins at
+    ``lows[first]`` and ends at ``highs[last - 1]``.
+    """
+    first, last, spare = 0, len(starts) - 1, starts[-1] - need
     while last - first > 1:
         left, right = starts[first + 1] - starts[first], starts[last] - starts[last - 1]
         if min(left, right) > spare:
@@ -173,7 +199,7 @@ def _trim(starts: Array, values: Array, need: int) -> tuple[int, int]:
         tie = left == right
         both = tie and left + right <= spare and last - first > 2
         # of two equally full bins that cannot both go, the one farther from 0
-        farther = abs(values[starts[first]]) - abs(values[starts[last] - 1]) if tie and not both else 0.0
+        farther = abs(lows[first]) - abs(highs[last - 1]) if tie and not both else 0.0
         if tie and not both and farther == 0:
             break
         if both or left < right or (tie and farther > 0):

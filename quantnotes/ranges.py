@@ -95,6 +95,14 @@ def nan_error(x: Array, name: str, advice: str) -> ValueError:
     return ValueError(f"{name} holds {count} NaN among {x.size} values: {advice}")
 
 
+def as_axis(axis: object) -> int:
+    """Return `axis` as an int; TypeError if it is no integer."""
+    try:
+        return operator.index(axis)  # type: ignore[arg-type]
+    except TypeError:
+        raise TypeError(f"axis must be an integer or None, got {axis!r}") from None
+
+
 def channel_axis(axis: object, ndim: int) -> int:
     """Return `axis` as a number from 0 to ``ndim - 1``.
 
@@ -110,10 +118,7 @@ def channel_axis(axis: object, ndim: int) -> int:
     >>> channel_axis(-1, 3)
     2
     """
-    try:
-        index = operator.index(axis)  # type: ignore[arg-type]
-    except TypeError:
-        raise TypeError(f"axis must be an integer or None, got {axis!r}") from None
+    index = as_axis(axis)
     if not -ndim <= index < ndim:
         raise ValueError(f"axis {index} is out of range for an array of {ndim} dimensions")
     return index % ndim

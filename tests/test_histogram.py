@@ -2,6 +2,9 @@
 
 import copy
 import itertools
+import math
+from collections import Counter
+from fractions import Fraction
 
 import boost_histogram
 import numpy as np
@@ -287,3 +290,21 @@ def test_every_type_counts_as_its_float64_values(dtype):
     x = (np.random.default_rng(3).standard_normal(500) * 20).astype(np.int64 if dtype is np.uint8 else dtype)
     x = x.astype(dtype)
     assert Histogram(64).update(x) == Histogram(64).update(x.astype(np.float64))
+
+
+@given(histogram_lists.filter(bool), few_bins)
+def test_magnitudes(values, max_bins):
+    h = Histogram(max_bins).update(values)
+    counts, width = h.magnitudes()
+    largest = max(-h.min, h.max)
+    assert counts.sum() == h.n
+    assert counts.size <= max_bins
+    assert counts[-1] > 0
+    assert (counts.size - 1) * width <= largest <= Fraction(width) * counts.size
+    if all(value > 0 for value in values):
+        expected = Counter(math.floor(Fraction(value) / Fraction(width)) for value in values)
+        assert counts.tolist() == [expected[j] for j in range(counts.size)]
+
+
+def test_magnitudes_of_nothing():
+    assert Histogram().magnitudes()[0].tolist() == []

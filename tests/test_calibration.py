@@ -1,0 +1,277 @@
+"""Percentiles, and the observer: the same answer for any order and size of batches."""
+
+import pickle
+
+import numpy as np
+import pytest
+import strategies
+from hypothesis import given
+from hypothesis import strategies as st
+
+from quantnotes import (
+    INT4,
+    INT8,
+    UINT8,
+    Calibrator,
+    Histogram,
+    asymmetric_params,
+    entropy_range,
+    histogram_range,
+    minmax_range,
+    mse_range,
+    percentile_range,
+    samples,
+    symmetric_params,
+)
+from quantnotes.calibration import METHODS, params_of, range_by
+
+percentiles = st.one_of(st.sampled_from([0.0, 50.0, 90.0, 99.9, 100.0]), st.floats(0, 100))
+
+# --- percentile ---------------------------------------------------------------------------------------------
+
+
+@given(strategies.int_or_float_arrays, percentiles)
+def test_percentile_is_the_inverted_cdf_and_its_mirror(x, percentile):
+    upper = 100 - (100 - percentile) / 2
+    x64 = np.asarray(x, np.float64)
+    ends = (
+        -np.percentile(-x64, upper, method="inverted_cdf"),
+        np.percentile(x64, upper, method="inverted_cdf"),
+    )
+    assert percentile_range(x, percentile) == (min(ends), max(ends))
+
+
+@given(strategies.int_or_float_arrays, percentiles)
+def test_percentile_keeps_its_share_and_mirrors(x, percentile):
+    low, high = percentile_range(x, percentile)
+    x = np.asarray(x, np.float64)
+    assert (
+        np.count_nonzero((x >= low) & (x <= high)) >= x.size * (1 - 2 * (1 - (percentile / 100)) / 2) - 1e-6
+    )
+    assert percentile_range(-x, percentile) == (-high, -low)
+
+
+@given(strategies.int_or_float_arrays, percentiles, strategies.few_bins)
+def test_percentile_of_a_histogram_is_never_narrower(x, percentile, max_bins):
+    h = Histogram(max_bins).update(x)
+    exact, binned = percentile_range(x, percentile), percentile_range(h, percentile)
+    assert h.min <= binned.rmin <= exact.rmin <= exact.rmax <= binned.rmax <= h.max
+    assert exact.rmin - binned.rmin < 2 * h.width
+    assert binned.rmax - exact.rmax < 2 * h.width
+
+
+def test_percentile_100_is_min_and_max():
+    x = samples.load("gelu_output")
+    assert percentile_range(x, 100) == percentile_range(Histogram(8).update(x), 100) == minmax_range(x)
+
+
+def test_percentile_by_hand():
+    x = np.arange(1, 1001)
+    assert percentile_range(x, 99) == (6.0, 995.0)
+    assert percentile_range(x[::-1].astype(np.uint16), 99) == (6.0, 995.0)
+    assert percentile_range(np.stack([x, 2 * x]), 99, axis=0).rmax.tolist() == [995.0, 1990.0]
+
+
+def test_percentile_zero_is_not_inside_out():
+    assert percentile_range([0.0, 1.0], 0) == (0.0, 1.0)
+    assert percentile_range([0.0, 1.0, 5.0], 0) == (1.0, 1.0)
+
+
+@pytest.mark.parametrize("bad", [-1, 101, np.nan])
+def test_percentile_out_of_range(bad):
+    with pytest.raises(ValueError, match="percentile must be from 0 to 100"):
+        percentile_range([1.0], bad)
+
+
+def test_percentile_of_nothing():
+    for nothing in ([], Histogram()):
+        with pytest.raises(ValueError, match="empty"):
+            percentile_range(nothing)
+    with pytest.raises(ValueError, match="infinity"):
+        percentile_range([np.inf])
+    assert percentile_range([np.nan, 2.0], nan="ignore") == (2.0, 2.0)
+
+
+# --- the filter on a histogram ------------------------------------------------------------------------------
+
+
+@given(strategies.int_or_float_arrays, strategies.keeps)
+def test_filter_on_bins_keeps_enough(x, keep):
+    h = Histogram(16).update(x)
+    low, high = histogram_range(h, keep)
+    x = np.asarray(x, np.float64)
+    assert np.count_nonzero((x >= low) & (x <= high)) / x.size >= keep
+    assert h.min <= low <= high <= h.max
+
+
+def test_filter_on_bins_drops_a_far_value():
+    h = Histogram().update(np.random.default_rng(0).standard_normal(10_000)).update([1000.0])
+    assert histogram_range(h, 0.999).rmax < 8
+
+
+# --- one method by name -------------------------------------------------------------------------------------
+
+
+def test_range_by_is_the_function_of_that_name():
+    x = samples.load("layernorm_output")
+    assert range_by("minmax", x) == minmax_range(x)
+    assert range_by("histogram", x, keep=0.9) == histogram_range(x, 0.9)
+    assert range_by("percentile", x, percentile=99.0) == percentile_range(x, 99.0)
+    assert range_by("mse", x, INT4, "symmetric") == mse_range(x, INT4, "symmetric")
+    assert range_by("entropy", x, INT8, "symmetric") == entropy_range(x, INT8)
+
+
+def test_an_asymmetric_entropy_clip_stays_inside_the_data():
+    x = samples.load("gelu_output")
+    assert range_by("entropy", x) == (minmax_range(x).rmin, entropy_range(x).rmax)
+
+
+def test_params_of():
+    assert params_of((-1.0, 2.0)) == asymmetric_params(-1.0, 2.0)
+    assert params_of((-1.0, 2.0), INT4, "symmetric") == symmetric_params(-1.0, 2.0, INT4)
+    with pytest.raises(ValueError, match="scheme"):
+        params_of((-1.0, 2.0), INT8, "both")
+
+
+# --- the observer -------------------------------------------------------------------------------------------
+
+
+@given(
+    strategies.histogram_lists,
+    st.lists(st.integers(0, 40), max_size=4),
+    st.sampled_from(METHODS),
+    st.sampled_from(["asymmetric", "symmetric"]),
+    st.randoms(),
+)
+def test_any_split_order_and_tree_gives_the_same(values, cuts, method, scheme, random):
+    whole = Calibrator(method, INT4, scheme, max_bins=16).observe(values)
+    shuffled = list(values)
+    random.shuffle(shuffled)
+    parts = [list(part) for part in np.split(np.array(shuffled, np.float64), sorted(cuts))]
+    one_by_one, merged = (Calibrator(method, INT4, scheme, max_bins=16) for _ in range(2))
+    for part in parts:
+        one_by_one.observe(part)
+    for part in reversed(parts):
+        merged.merge(Calibrator(method, INT4, scheme, max_bins=16).observe(part))
+    assert one_by_one == merged == whole
+    if values:
+        assert one_by_one.params() == merged.params() == whole.params()
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("scheme", ["asymmetric", "symmetric"])
+def test_channels_are_calibrated_one_by_one(method, scheme):
+    x = samples.load("layernorm_output")[:, 95:103]
+    params = Calibrator(method, INT8, scheme, axis=1).observe(x[:50]).observe(x[50:]).params()
+    assert params.axis == 1
+    for c in range(8):
+        alone = Calibrator(method, INT8, scheme).observe(x[:, c]).params()
+        assert (params.scale[c], params.zero_point[c]) == (alone.scale, alone.zero_point)
+
+
+def test_minmax_is_exact():
+    x = samples.load("gelu_output")
+    calibrator = Calibrator("minmax")
+    for token in x:
+        calibrator.observe(token)
+    assert calibrator.range() == minmax_range(x)
+    assert calibrator.n == x.size
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_first_batch_of_zeros_and_a_late_outlier(method):
+    """Both have spoilt other observers: counts must be exact, bins bounded."""
+    x = np.random.default_rng(3).standard_normal(5_000)
+    late = Calibrator(method).observe(np.zeros(1000)).observe(x).observe([3e4])
+    early = Calibrator(method).observe([3e4]).observe(np.concatenate([x, np.zeros(1000)]))
+    assert late == early
+    assert late.params() == early.params()
+    assert late.n == 6001
+
+
+def test_a_streamed_answer_is_near_the_one_of_the_array():
+    x = samples.load("query_weight")
+    for method in METHODS:
+        streamed = Calibrator(method).observe(x[:100]).observe(x[100:]).range()
+        for end, exact in zip(streamed, range_by(method, x), strict=True):
+            assert end == pytest.approx(exact, rel=0.12), method
+
+
+def test_it_travels():
+    calibrator = Calibrator("percentile", UINT8, axis=0, percentile=99.0).observe([[1.0, 2.0], [3.0, 4.0]])
+    copy = pickle.loads(pickle.dumps(calibrator))
+    assert copy == calibrator
+    assert copy.params() == calibrator.params()
+    assert copy.observe([[9.0], [9.0]]) != calibrator
+
+
+def test_settings_must_agree():
+    calibrator = Calibrator("percentile", percentile=99.0)
+    assert "percentile=99.0" in repr(calibrator)
+    others = [
+        Calibrator("percentile"),
+        Calibrator("minmax"),
+        Calibrator("percentile", UINT8, percentile=99.0),
+        Calibrator("percentile", INT8, "symmetric", percentile=99.0),
+        Calibrator("percentile", max_bins=64, percentile=99.0),
+    ]
+    for other in others:
+        with pytest.raises(ValueError, match="settings"):
+            calibrator.merge(other)
+    with pytest.raises(TypeError, match="Calibrator"):
+        calibrator.merge(Histogram())
+
+
+def test_nothing_observed():
+    for axis in (None, 0):
+        with pytest.raises(ValueError, match="observed"):
+            Calibrator("mse", axis=axis).params()
+        assert Calibrator("mse", axis=axis).merge(Calibrator("mse", axis=axis)).n == 0
+    assert Calibrator("mse").observe([]).n == 0
+    with pytest.raises(ValueError, match="channel"):
+        Calibrator("minmax", axis=0, nan="ignore").observe([[np.nan], [1.0]]).params()
+
+
+def test_channels_must_agree():
+    calibrator = Calibrator("minmax", axis=-1).observe(np.ones((2, 3)))
+    with pytest.raises(ValueError, match="expected 3 channels"):
+        calibrator.observe(np.ones((2, 4)))
+    with pytest.raises(ValueError, match="expected 3 channels"):
+        calibrator.merge(Calibrator("minmax", axis=-1).observe(np.ones((2, 4))))
+    assert calibrator.n == 6
+
+
+@pytest.mark.parametrize("axis", [None, 0])
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_a_bad_batch_leaves_no_trace(axis, bad):
+    calibrator = Calibrator("histogram", axis=axis).observe([[1.0, 2.0], [3.0, 4.0]])
+    before = pickle.loads(pickle.dumps(calibrator))
+    with pytest.raises(ValueError, match=r"NaN|infinity"):
+        calibrator.observe([[5.0, 6.0], [7.0, bad]])
+    assert calibrator == before
+
+
+def test_nan_can_be_ignored():
+    both = Calibrator("minmax", nan="ignore").observe([np.nan, 1.0]).observe([np.nan])
+    assert both.range() == (1.0, 1.0)
+    each = Calibrator("minmax", nan="ignore", axis=0).observe([[np.nan, 1.0], [2.0, 3.0]])
+    assert each.range().rmin.tolist() == [1.0, 2.0]
+
+
+def test_bad_settings():
+    with pytest.raises(ValueError, match="method must be one of"):
+        Calibrator("kl")
+    with pytest.raises(TypeError, match="takes no keep"):
+        Calibrator("mse", keep=0.9)
+    with pytest.raises(ValueError, match="scheme"):
+        Calibrator("mse", INT8, "affine")
+    with pytest.raises(TypeError, match="grid"):
+        Calibrator("mse", 8)
+    with pytest.raises(TypeError, match="axis"):
+        Calibrator("mse", axis="channel")
+    with pytest.raises(ValueError, match="nan"):
+        Calibrator("mse", nan="drop")
+    with pytest.raises(ValueError, match="max_bins"):
+        Calibrator("mse", max_bins=1)
+    with pytest.raises(TypeError, match="real numbers"):
+        Calibrator("mse").observe(["1"])

@@ -1,0 +1,239 @@
+"""Least squared error: brute force over all candidates, exhaustive search on raw data, edge inputs."""
+
+import numpy as np
+import pytest
+import reference
+import strategies
+from hypothesis import given
+from hypothesis import strategies as st
+
+from quantnotes import (
+    INT2,
+    INT4,
+    INT8,
+    INT8_NARROW,
+    INT16,
+    UINT2,
+    UINT4,
+    UINT8,
+    Histogram,
+    IntGrid,
+    Range,
+    asymmetric_params,
+    code_ledger,
+    minmax_range,
+    mse_range,
+    samples,
+    symmetric_params,
+)
+from quantnotes.calibration import METHODS, params_of, range_by
+
+SCHEMES = {"asymmetric": asymmetric_params, "symmetric": symmetric_params}
+
+
+def drawn_in(h):
+    edges = h.edges
+    edges[0], edges[-1] = h.min, h.max
+    return edges
+
+
+def candidates(edges, grid, scheme):
+    """Every range that the contract names: pairs of edges on both sides of 0, or a clip."""
+    if scheme == "symmetric":
+        clips = sorted({abs(e) for e in edges} - {0.0}) or [0.0]
+        one_sided = grid.qmin > -grid.qmax
+        return [Range(0.0 if one_sided else -clip, clip) for clip in clips]
+    lows = [e for e in edges if e <= 0] or [edges[0]]
+    highs = [e for e in edges if e >= 0] or [edges[-1]]
+    pairs = [Range(low, high) for low in lows for high in highs if low or high]
+    return pairs or [Range(0.0, 0.0)]
+
+
+# --- brute force over all candidates on the same bins -------------------------------------------------------
+
+
+@given(
+    strategies.arrays(
+        st.one_of(st.integers(-9, 9), st.floats(-30, 30), strategies.near_edges()), np.float64, 1
+    ),
+    st.sampled_from([4, 16, 64]),
+    st.sampled_from([INT2, UINT2, INT4, UINT4, IntGrid(-3, 3), IntGrid(-1, 9)]),
+    st.sampled_from(["asymmetric", "symmetric"]),
+)
+def test_equals_brute_force_on_bins(x, max_bins, grid, scheme):
+    h = Histogram(max_bins).update(x)
+    if scheme == "symmetric" and grid.qmin > -grid.qmax and h.min < 0:
+        with pytest.raises(ValueError, match="signed"):
+            mse_range(h, grid, scheme)
+        return
+    edges = drawn_in(h)
+    every = candidates(edges, grid, scheme)
+
+    def price(bounds):
+        return reference.binned_squared_error(edges, h.counts, SCHEMES[scheme](*bounds, grid))
+
+    found = mse_range(h, grid, scheme)
+    assert found in every
+    slack = h.n * (
+        1e-12 * max(-h.min, h.max) ** 2 + 1e-6 * h.width**2
+    )  # a sliver of a bin is taken for a point
+    assert price(found) <= min(map(price, every)) * (1 + 1e-9) + slack
+
+
+def test_of_equally_good_clips_the_widest():
+    assert mse_range([5.0] * 9, INT8, "symmetric") == (-5.0, 5.0)
+    assert mse_range(np.zeros(9), INT8) == (0.0, 0.0)
+
+
+# --- exhaustive search on raw data --------------------------------------------------------------------------
+
+
+def tensors():
+    rng = np.random.default_rng(11)
+    names = ("gelu_output", "layernorm_output", "query_weight", "attention_probabilities", "gelu_output_2")
+    yield from ((name, samples.load(name)) for name in names)
+    yield from ((f"layernorm channel {c}", samples.load("layernorm_output")[:, c]) for c in (0, 63, 99, 303))
+    yield from ((f"gelu channel {c}", samples.load("gelu_output")[:, c]) for c in (1, 856))
+    yield from ((f"weight row {c}", samples.load("dense2_weight")[c]) for c in (0, 99, 200))
+    yield "digits", samples.load("digits_images")
+    yield "digits weight", samples.load("digits_w1")
+    yield "normal", rng.standard_normal(50_000)
+    yield "laplace", rng.laplace(size=20_000)
+    yield "uniform", rng.uniform(-1, 3, 5_000)
+    yield "exponential", rng.exponential(size=5_000)
+    yield "student", rng.standard_t(3, 30_000)
+    yield "relu", np.maximum(rng.standard_normal(30_000), 0)
+    yield "negative", -rng.gamma(2.0, size=4_000)
+    yield "two bells", np.concatenate([rng.normal(-4, 0.5, 5_000), rng.normal(9, 1.0, 2_000)])
+    yield "spike", np.append(rng.standard_normal(20_000), 50.0)
+    yield "short", rng.standard_normal(40)
+
+
+TENSORS = dict(tensors())
+
+
+def exhaustive(x, grid, scheme, ends=48):
+    """The least squared error on the raw values among all pairs of `ends` evenly spaced ends on each side."""
+    low, high = minmax_range(x)
+    values = reference.SortedValues(x)
+    if scheme == "symmetric":
+        clips = np.linspace(0, max(-low, high), 30 * ends + 1)[1:]
+        return values.squared_error(symmetric_params(-clips, clips, grid, axis=0)).min()
+    lows = np.linspace(low, 0, ends) if low < 0 else np.array([low])
+    highs = np.linspace(high, 0, ends) if high > 0 else np.array([high])
+    lows, highs = (ends.ravel() for ends in np.meshgrid(lows, highs))
+    some = (lows < 0) | (highs > 0)
+    return values.squared_error(asymmetric_params(lows[some], highs[some], grid, axis=0)).min()
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+@pytest.mark.parametrize("name", TENSORS)
+def test_within_a_twentieth_of_a_decibel_of_exhaustive_search(name, scheme):
+    x = TENSORS[name].astype(np.float64)
+    assert len(TENSORS) >= 20
+    for bits in (2, 4, 8):
+        grid = IntGrid.of(bits)
+        found = code_ledger(x, SCHEMES[scheme](*mse_range(x, grid, scheme), grid))
+        best = exhaustive(x, grid, scheme) + 1e-12 * np.sum(x**2)
+        assert x.size * found.mse <= 10**0.005 * best, (bits, 10 * np.log10(x.size * found.mse / best))
+        for method in METHODS:
+            other = code_ledger(x, params_of(range_by(method, x, grid, scheme), grid, scheme))
+            assert found.sqnr_db >= other.sqnr_db - 0.05, (bits, method, found.sqnr_db, other.sqnr_db)
+
+
+def test_the_best_clip_of_a_gaussian():
+    """TEACHING.md: 1.22 sigma with 2 bits, 3.92 with 8, on the narrow grid."""
+    x = np.random.default_rng(0).standard_normal(1_000_000)
+    for bits, clip, decibels in ((2, 1.22, 7.2), (8, 3.92, 40.5)):
+        grid = IntGrid.of(bits, narrow=True)
+        found = mse_range(x, grid, "symmetric")
+        assert found.rmax == pytest.approx(clip, abs=0.06)
+        assert code_ledger(x, symmetric_params(*found, grid)).sqnr_db == pytest.approx(decibels, abs=0.1)
+
+
+def test_a_clip_far_below_half_of_the_maximum_is_found():
+    x = np.append(np.random.default_rng(1).standard_normal(1_000_000), 40.0)
+    assert mse_range(x, INT2, "symmetric").rmax < 4
+
+
+def test_a_far_spike_is_kept():
+    """Its square is worth more than all the rest: what squared error can never reject."""
+    x = np.append(np.random.default_rng(2).standard_normal(10_000), 1e6)
+    assert mse_range(x, INT8).rmax > 0.99e6
+
+
+# --- what every range function does -------------------------------------------------------------------------
+
+
+@given(strategies.int_or_float_arrays, st.sampled_from(["asymmetric", "symmetric"]))
+def test_stays_inside_the_data(x, scheme):
+    low, high = minmax_range(x)
+    found = mse_range(x, INT8, scheme)
+    assert found.rmin <= found.rmax
+    if scheme == "asymmetric":
+        assert low <= found.rmin
+        assert found.rmax <= high
+    else:
+        assert found.rmin == -found.rmax
+        assert found.rmax <= max(-low, high)
+
+
+def test_channels_are_searched_one_by_one():
+    x = samples.load("query_weight")[:5]
+    found = mse_range(x, INT4, "symmetric", axis=0)
+    assert found.rmin.shape == (5,)
+    for c in range(5):
+        assert mse_range(x[c], INT4, "symmetric") == (found.rmin[c], found.rmax[c])
+
+
+def test_unsigned_grid():
+    assert mse_range([0.0, 1.0, 3.0], UINT8, "symmetric").rmin == 0.0
+    with pytest.raises(ValueError, match="signed"):
+        mse_range([-1.0, 1.0], UINT8, "symmetric")
+
+
+@pytest.mark.parametrize("grid", [INT2, INT8, INT8_NARROW, UINT8, INT16])
+@pytest.mark.parametrize(
+    "x",
+    [
+        [0.0, -0.0],
+        [5.0] * 3,
+        [-5.0] * 3,
+        [10.0, 11.0],
+        [-11.0, -10.0],
+        np.array([3e38, -3e38], np.float32),
+        np.array([6e4, -6e4], np.float16),
+        [1e300, -1e300, 1.0],
+        [1.7e308, -1.7e308],
+        [1e-40, -1e-40],
+        [5e-324, 0.0],
+        np.array([-128, 127], np.int8),
+        np.array([2**31 - 1, -(2**31)], np.int32),
+        1.5,
+    ],
+    ids=str,
+)
+def test_edge_inputs(x, grid):
+    low, high = minmax_range(x)
+    for source in (x, Histogram().update(x)):
+        found = mse_range(source, grid)
+        assert low <= found.rmin <= found.rmax <= high
+        asymmetric_params(*found, grid)
+
+
+def test_bad_input():
+    with pytest.raises(ValueError, match="empty"):
+        mse_range([])
+    with pytest.raises(ValueError, match="empty"):
+        mse_range(Histogram())
+    with pytest.raises(ValueError, match="1 NaN"):
+        mse_range([1.0, np.nan])
+    assert mse_range([1.0, np.nan], nan="ignore") == (1.0, 1.0)
+    with pytest.raises(ValueError, match="infinity"):
+        mse_range([1.0, np.inf])
+    with pytest.raises(ValueError, match="scheme must be"):
+        mse_range([1.0], INT8, "affine")
+    with pytest.raises(ValueError, match="no channels"):
+        mse_range(Histogram().update([1.0]), axis=0)
+    with pytest.raises(TypeError, match="real numbers"):
+        mse_range(["1"])
