@@ -29,6 +29,7 @@ from quantnotes.ranges import (
 )
 
 _MIN_EXPONENT = -1074  # 2**-1074 is the smallest positive float64
+_MAX_EXPONENT = 1023  # 2**1023 is the largest power of two
 _FLOAT32_WHOLE = 2**24  # up to here float32 holds every integer
 
 
@@ -98,8 +99,8 @@ class Histogram:
 
     @property
     def width(self) -> float:
-        """Width of every bin, 2**k, in the unit of the data."""
-        return math.ldexp(1.0, self._k)
+        """Width of every bin, 2**k, in the unit of the data; inf where it is past the largest float64."""
+        return _power_of_two(self._k)
 
     def magnitudes(self) -> tuple[NDArray[np.int64], float]:
         """Return how many magnitudes lie in each of at most `max_bins` bins from 0 upwards, and their width.
@@ -124,7 +125,7 @@ class Histogram:
             shift += 1
         counts = np.zeros((last >> shift) + 1, np.int64)
         np.add.at(counts, bins >> shift, self._counts)
-        return counts, math.ldexp(1.0, self._k + shift)
+        return counts, _power_of_two(self._k + shift)
 
     def update(self, x: ArrayLike, nan: NanPolicy = "raise") -> Histogram:
         """Count a batch.
@@ -262,6 +263,10 @@ def _add(
     if others.size:
         bins = (theirs + np.arange(others.size)) >> min(k - their_k, 63)
         np.add.at(counts, bins - first, others)
+
+
+def _power_of_two(exponent: int) -> float:
+    return math.ldexp(1.0, exponent) if exponent <= _MAX_EXPONENT else math.inf
 
 
 def _bin_of(value: float, k: int) -> int:

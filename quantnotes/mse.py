@@ -28,6 +28,7 @@ _ENDS = 65  # candidates on each side in the first, coarse look
 _STARTS = 6  # pairs of ends around which the search looks closer
 _CLOSER = 4  # times as close at each turn
 _OFFSETS = np.arange(-_CLOSER, _CLOSER + 1)
+_TINY = 2.0**-1000  # a scale that no longer shows beside a magnitude of 1
 _CELLS = 1 << 17  # candidates times values priced together: what the loop needs stays in the cache
 
 
@@ -138,8 +139,8 @@ class _Mass:
         exponent = math.frexp(max(-h.min, h.max))[1]
         edges, counts = np.ldexp(_edges(h), -exponent), h.counts.astype(FLOAT64)
         widths = np.diff(edges)
-        # The outermost bins are drawn in, some nearly to a point, where a density would lose all its digits.
-        spread = widths > math.ldexp(h.width, -exponent - 10)
+        # A bin that is nearly a point (outermost ones are drawn in) has a density that would lose all digits.
+        spread = widths > max(2.0**-10 * widths.max(), 2.0**-30)
         density = np.divide(counts, widths, out=np.zeros(counts.size), where=spread)
         drops = -np.diff(density, prepend=0.0, append=0.0)
         there = drops != 0
@@ -149,26 +150,29 @@ class _Mass:
     def squared_error(self, params: QuantParams) -> Array:
         """Return the summed squared error under each of the parameters, one pair a candidate.
 
-        With u = r / S and its code k = clip(rint(u)), the antiderivative of the squared error (u - k)**2 is
-        k / 12 + (u - k)**3 / 3: a whole step adds 1 / 12, and the last one grows as a cube.
+        With k = clip(rint(r / S)), the antiderivative of the squared error (r - k S)**2 is
+        k S**3 / 12 + (r - k S)**3 / 3: a whole step adds S**3 / 12, and the last one grows as a cube.
         """
-        # All magnitudes are at most 1: a scale of 4 sends them all to 0, as any larger one would.
-        with np.errstate(over="ignore"):
-            scale = np.minimum(np.ldexp(params.scale, -self.exponent), 4.0)
         low, high = params.grid.qmin - params.zero_point, params.grid.qmax - params.zero_point
+        with np.errstate(over="ignore"):
+            # All magnitudes are at most 1: a scale of 4 sends them all to 0, as any larger one would.
+            scale = np.clip(np.ldexp(params.scale, -self.exponent), _TINY, 4.0)
+
+        def rounded(r: Array, part: slice) -> tuple[Array, Array]:
+            """Return the error and the code, less Z, of each value in r under each candidate of a part."""
+            s = scale[part, None]
+            with np.errstate(over="ignore"):
+                k = np.clip(np.rint(r / s), low[part, None], high[part, None])
+            return r - k * s, k
+
         total = np.empty(scale.size)
         step = max(1, _CELLS // max(self.edges.size, self.points.size))
         for i in range(0, scale.size, step):
             part = slice(i, i + step)
-            s, ends = scale[part, None], (low[part, None], high[part, None])
-            u = self.edges / s
-            k = np.clip(np.rint(u), *ends)
-            e = u - k
-            inside = (k / 12 + e * e * e / 3) @ self.drops
-            u = self.points / s
-            e = u - np.clip(np.rint(u), *ends)
-            at_points = (e * e) @ self.weights
-            total[part] = scale[part] ** 3 * inside + scale[part] ** 2 * at_points
+            e, k = rounded(self.edges, part)
+            inside = (k * (scale[part, None] ** 3 / 12) + e * e * e / 3) @ self.drops
+            e, _ = rounded(self.points, part)
+            total[part] = inside + (e * e) @ self.weights
         return total
 
 

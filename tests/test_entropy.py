@@ -84,7 +84,7 @@ def test_the_coarse_distribution_is_made_of_the_bins_inside_alone():
     h = Histogram(32).update(x)
     assert h.magnitudes()[0].tolist() == counts
     assert min(range(4, 33), key=folded) == 4
-    assert entropy_range(h, IntGrid(-3, 3)).rmax == 16
+    assert entropy_range(h, IntGrid(-3, 3)).rmax == 8
 
 
 def test_an_empty_bin_at_the_clip_is_infinitely_far():
