@@ -6,6 +6,7 @@ Everything here needs NumPy alone. Each module belongs to a notebook, and opens 
 from quantnotes import samples
 from quantnotes.asymmetric import asymmetric_params
 from quantnotes.calibration import Calibrator, percentile_range
+from quantnotes.comparison import Comparison
 from quantnotes.entropy import entropy_range
 from quantnotes.grid import INT2, INT4, INT8, INT8_NARROW, INT16, UINT2, UINT4, UINT8, UINT16, IntGrid
 from quantnotes.histogram import Histogram
@@ -14,6 +15,7 @@ from quantnotes.mse import mse_range
 from quantnotes.outliers import histogram_range, note_histogram_scale, shortest_range
 from quantnotes.ranges import Range, minmax_range
 from quantnotes.saturation import CodeLedger, LedgerTable, code_ledger, ledger_table
+from quantnotes.survey import Survey, compare
 from quantnotes.symmetric import symmetric_params
 
 __version__ = "0.1.0"
@@ -30,13 +32,16 @@ __all__ = [
     "UINT16",
     "Calibrator",
     "CodeLedger",
+    "Comparison",
     "Histogram",
     "IntGrid",
     "LedgerTable",
     "QuantParams",
     "Range",
+    "Survey",
     "asymmetric_params",
     "code_ledger",
+    "compare",
     "dequantize",
     "entropy_range",
     "fake_quantize",

@@ -6,7 +6,6 @@ sets several ledgers side by side. Left out: choosing the parameters.
 
 from __future__ import annotations
 
-import html
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from quantnotes import kernels
 from quantnotes.mapping import QuantParams, check_params, spread
 from quantnotes.ranges import as_real, compute_type, some_finite_data
+from quantnotes.tables import html_table, percent, text_table
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,20 +96,20 @@ class CodeLedger:
         ends = {(True, True): "both", (True, False): "qmin only", (False, True): "qmax only"}
         share = self.codes_used / self.codes_available
         return [
-            ("codes used", f"{self.codes_used} of {self.codes_available} ({_percent(share, 0)})"),
+            ("codes used", f"{self.codes_used} of {self.codes_available} ({percent(share, 0)})"),
             ("code entropy", f"{self.code_entropy_bits:.2f} bits"),
             ("ends reached", ends.get((self.reaches_qmin, self.reaches_qmax), "none")),
-            ("clipped", f"{_percent(self.clipped_low)} low, {_percent(self.clipped_high)} high"),
+            ("clipped", f"{percent(self.clipped_low)} low, {percent(self.clipped_high)} high"),
             ("RMS error", f"{math.sqrt(self.mse):.3g}"),
             ("max error", f"{self.max_abs_error:.3g}"),
             ("SQNR", f"{self.sqnr_db:.1f} dB"),
         ]
 
     def __str__(self) -> str:
-        return _text(self._rows())
+        return text_table(self._rows())
 
     def _repr_html_(self) -> str:
-        return _html(self._rows())
+        return html_table(self._rows())
 
 
 _COLUMNS = ("", "codes used", "entropy, bits", "ends", "clipped", "SQNR, dB")
@@ -145,45 +145,17 @@ class LedgerTable:
                 f"{ledger.codes_used} of {ledger.codes_available}",
                 f"{ledger.code_entropy_bits:.2f}",
                 ends.get((ledger.reaches_qmin, ledger.reaches_qmax), "---"),
-                _percent(ledger.clipped_low + ledger.clipped_high),
+                percent(ledger.clipped_low + ledger.clipped_high),
                 f"{ledger.sqnr_db:.1f}",
             )
             for name, ledger in self.ledgers.items()
         ]
 
     def __str__(self) -> str:
-        return _text(self._rows(), right=True)
+        return text_table(self._rows(), right=True)
 
     def _repr_html_(self) -> str:
-        return _html(self._rows(), head=True)
-
-
-def _percent(share: float, digits: int = 1) -> str:
-    """Write a share in percent; what is not 0 never reads as 0, nor what is not all as 100."""
-    least = 10.0**-digits  # the smallest percentage that is printed
-    if 0 < share < least / 200:
-        return f"< {least:.{digits}f} %"
-    if 1 - least / 200 < share < 1:
-        return f"> {100 - least:.{digits}f} %"
-    return f"{100 * share:.{digits}f} %"
-
-
-def _text(rows: Sequence[tuple[str, ...]], right: bool = False) -> str:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = []
-    for first, *rest in rows:
-        cells = [cell.rjust(n) if right else cell.ljust(n) for cell, n in zip(rest, widths[1:], strict=True)]
-        lines.append("  ".join([first.ljust(widths[0]), *cells]).rstrip())
-    return "\n".join(lines)
-
-
-def _html(rows: Sequence[tuple[str, ...]], head: bool = False) -> str:
-    def row(cells: Sequence[str], top: bool) -> str:
-        tags = ["th" if top or not i else "td" for i in range(len(cells))]
-        inside = (f"<{tag}>{html.escape(cell)}</{tag}>" for tag, cell in zip(tags, cells, strict=True))
-        return f"<tr>{''.join(inside)}</tr>"
-
-    return "<table>" + "".join(row(cells, head and not i) for i, cells in enumerate(rows)) + "</table>"
+        return html_table(self._rows(), head=True)
 
 
 def code_ledger(x: ArrayLike, params: QuantParams) -> CodeLedger:
@@ -225,7 +197,7 @@ def code_ledger(x: ArrayLike, params: QuantParams) -> CodeLedger:
     scale, zero = spread(params, array.shape, compute)
     _, low, high = some_finite_data(array, "raise")
     # Squares are summed in units of a power of two near the largest value: none overflows, none vanishes.
-    unit = math.ldexp(1.0, max(math.frexp(max(-low, high))[1], -1000))
+    unit = math.ldexp(1.0, min(max(math.frexp(max(-low, high))[1], -1000), 1023))
     counts = np.zeros(grid.codes, np.int64)
     below = above = 0
     noise = signal = worst = 0.0
@@ -239,7 +211,8 @@ def code_ledger(x: ArrayLike, params: QuantParams) -> CodeLedger:
         noise += float(np.dot(error, error))
         signal += float(np.dot(values, values))
         worst = max(worst, float(np.abs(error).max()))
-    sqnr = 10 * math.log10(signal / noise) if noise and signal else (-math.inf if noise else math.inf)
+    ratio = signal / noise if noise else math.inf
+    sqnr = 10 * math.log10(ratio) if 0 < ratio < math.inf else math.copysign(math.inf, ratio - 1)
     with np.errstate(over="ignore"):
         mse = float(np.float64(noise / array.size) * unit * unit)
     return CodeLedger(params, counts, below / array.size, above / array.size, mse, worst * unit, sqnr)

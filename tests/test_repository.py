@@ -26,15 +26,20 @@ ORDER = [
     "mapping",
     "asymmetric",
     "symmetric",
+    "tables",
     "saturation",
     "histogram",
     "outliers",
     "mse",
     "entropy",
     "calibration",
+    "comparison",
+    "files",
+    "survey",
     "plots",
     "widgets",
     "exercises",
+    "__main__",
 ]
 HEAVY = {"matplotlib": {"plots"}, "ipywidgets": {"widgets"}, "IPython": {"plots", "widgets"}}
 

@@ -202,3 +202,11 @@ def test_renders_as_an_html_table(printed):
     assert html.count("<tr") == html.count("</tr>") >= 6
     assert re.search(rf"\b{printed.codes_used}\b", html)
     assert f"{printed.sqnr_db:.1f}" in html
+
+
+def test_the_largest_floats():
+    """An end that decodes past float32 is infinitely wrong, and said to be; float64's own end is counted."""
+    coarse = code_ledger(np.array([3e38, -3e38], np.float32), asymmetric_params(-3e38, 3e38, IntGrid.of(2)))
+    assert (coarse.max_abs_error, coarse.sqnr_db) == (np.inf, -np.inf)
+    exact = code_ledger([1.7e308, -1.7e308], symmetric_params(-1.7e308, 1.7e308))
+    assert exact.sqnr_db > 200

@@ -1,0 +1,343 @@
+"""`compare`: every choice tried, the best recommended, a thin tail named, any file without a traceback."""
+
+import json
+import pickle
+import re
+import struct
+import sys
+import tracemalloc
+
+import ml_dtypes
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+
+from quantnotes import INT8, Comparison, Survey, code_ledger, compare, minmax_range, samples, symmetric_params
+from quantnotes.__main__ import main
+from quantnotes.calibration import METHODS
+from quantnotes.files import open_tensors
+
+GELU = samples.load("gelu_output")
+
+
+@pytest.fixture(scope="module")
+def gelu():
+    return compare(GELU)
+
+
+# --- one tensor ---------------------------------------------------------------------------------------------
+
+
+def test_everything_is_tried_and_sorted(gelu):
+    assert isinstance(gelu, Comparison)
+    assert gelu.bits == (8, 4)
+    asked = {(b, s, m) for b in (8, 4) for s in ("asymmetric", "symmetric") for m in METHODS}
+    assert {(t.bits, t.scheme, t.method) for t in gelu.trials} == asked
+    assert len(gelu.trials) == 20
+    order = [(-t.bits, -t.ledger.sqnr_db) for t in gelu.trials]
+    assert order == sorted(order)
+
+
+def test_a_trial_is_what_the_functions_give(gelu):
+    plain = gelu.trial(8, "symmetric", "minmax")
+    assert plain.range == minmax_range(GELU)
+    assert plain.params == symmetric_params(*minmax_range(GELU), INT8)
+    assert plain.ledger.sqnr_db == code_ledger(GELU, plain.params).sqnr_db
+    with pytest.raises(ValueError, match="no trial"):
+        gelu.trial(8, "symmetric", "kl")
+
+
+def test_the_recommendation_is_simple_and_close_to_the_best():
+    weight = compare(samples.load("query_weight"))
+    assert weight.trials[0].scheme == "asymmetric"
+    best = weight.best()
+    assert (best.scheme, best.method) == ("symmetric", "mse")
+    assert best.ledger.sqnr_db > weight.trials[0].ledger.sqnr_db - 0.5
+    probabilities = compare(samples.load("attention_probabilities"), bits=8)
+    assert (probabilities.best().scheme, probabilities.best().method) == ("asymmetric", "minmax")
+    with pytest.raises(ValueError, match="bits must be one of"):
+        probabilities.best(3)
+
+
+def test_a_thin_tail_is_reported_with_its_place(gelu):
+    tail = gelu.tail
+    assert (tail.count, tail.total, tail.thin) == (1, GELU.size, True)
+    assert tail.largest[0] == ((0, 856), GELU.max())
+    assert tail.rest == np.sort(np.abs(GELU), axis=None)[-2]
+    assert "(0, 856)" in gelu.recommendation
+    assert "cannot tell" in gelu.recommendation
+
+
+def test_a_spike_is_neither_kept_nor_dropped_in_silence():
+    x = np.random.default_rng(0).standard_normal((100, 100))
+    assert not compare(x, bits=8).tail.thin
+    x[3, 7] = -1000.0
+    spiked = compare(x, bits=8)
+    assert spiked.tail.largest == (((3, 7), -1000.0),)
+    assert "-1000 at (3, 7)" in str(spiked)
+
+
+def test_a_broad_or_empty_tail_is_not_reported():
+    assert not compare([1.0, 2.0, 3.0]).tail.thin
+    zeros = compare(np.zeros(100))
+    assert (zeros.tail.count, zeros.tail.thin) == (0, False)
+    assert zeros.best().ledger.sqnr_db == np.inf
+
+
+def test_finer_scales(gelu):
+    assert set(gelu.finer) == {0, 1}
+    expected = code_ledger(GELU, symmetric_params(*minmax_range(GELU, axis=0), INT8, axis=0)).sqnr_db
+    assert gelu.finer[0] == expected
+    assert gelu.worthwhile == gelu.finer
+    assert "axis 0" in gelu.recommendation
+    assert compare(GELU[0], bits=8).finer == {}
+
+
+def test_text_and_html(gelu):
+    lines = str(gelu).splitlines()
+    assert re.split(" {2,}", lines[0])[:5] == ["bits", "scheme", "method", "range", "codes used"]
+    assert len({len(line) for line in lines[:21]}) == 1
+    page = gelu._repr_html_()
+    assert page.startswith("<table>")
+    assert page.count("<tr>") == 21
+    assert "&quot;" not in lines[-1]
+    assert "(0, 856)" in page
+    assert pickle.loads(pickle.dumps(gelu)).recommendation == gelu.recommendation
+
+
+def test_a_long_array_is_ranged_by_its_histogram():
+    x = np.random.default_rng(0).standard_normal(2**20 + 1).astype(np.float32)
+    long, short = compare(x, bits=8), compare(x[1:], bits=8)
+    for trial in short.trials:
+        other = long.trial(8, trial.scheme, trial.method)
+        assert other.ledger.sqnr_db == pytest.approx(trial.ledger.sqnr_db, abs=1.0)
+
+
+@pytest.mark.parametrize(
+    "x",
+    [
+        5.0,
+        [-5.0] * 4,
+        [1e-40, -1e-40],
+        np.array([3e38, -3e38], np.float32),
+        np.array([6e4, -6e4], np.float16),
+        np.array([1, 2], ml_dtypes.bfloat16),
+        np.array([-128, 127], np.int8),
+        [True, False],
+        np.ones((3, 1, 2)),
+        [1.7e308, -1.7e308],
+    ],
+    ids=str,
+)
+def test_edge_inputs(x):
+    found = compare(x, bits=(16, 2))
+    assert found.bits == (16, 2)
+    assert str(found)
+
+
+def test_bad_input():
+    for bad, message in (([], "empty"), ([np.nan], "NaN"), ([np.inf], "infinity")):
+        with pytest.raises(ValueError, match=message):
+            compare(bad)
+    with pytest.raises(ValueError, match="bits"):
+        compare([1.0], bits=17)
+    with pytest.raises(ValueError, match="bits is empty"):
+        compare([1.0], bits=())
+    with pytest.raises(TypeError, match="bits must be an integer"):
+        compare([1.0], bits=(8.0,))
+    with pytest.raises(TypeError, match="tensor names one"):
+        compare([1.0], tensor="w")
+    with pytest.raises(TypeError, match="complex"):
+        compare([1j])
+
+
+# --- files --------------------------------------------------------------------------------------------------
+
+
+def raw_safetensors(path, tensors):
+    """Write a file byte by byte: the library cannot write every type that a checkpoint may hold."""
+    header, blobs, start = {}, [], 0
+    for name, (dtype, shape, data) in tensors.items():
+        header[name] = {"dtype": dtype, "shape": shape, "data_offsets": [start, start + len(data)]}
+        start += len(data)
+        blobs.append(data)
+    text = json.dumps(header).encode()
+    path.write_bytes(struct.pack("<Q", len(text)) + text + b"".join(blobs))
+
+
+@pytest.fixture
+def checkpoint(tmp_path):
+    """A file with one tensor of each kind that checkpoints hold."""
+    path = tmp_path / "model.safetensors"
+    values = np.array([[0.5, -1.25], [3.0, 2.0]])
+    raw_safetensors(
+        path,
+        {
+            "bf16": ("BF16", [2, 2], values.astype(ml_dtypes.bfloat16).tobytes()),
+            "f16": ("F16", [2, 2], values.astype(np.float16).tobytes()),
+            "f32": ("F32", [2, 2], values.astype(np.float32).tobytes()),
+            "f8": ("F8_E4M3", [2], b"\x38\x38"),
+            "ids": ("I64", [1], np.arange(1).tobytes()),
+            "nan": ("F32", [1], np.float32(np.nan).tobytes()),
+            "none": ("F32", [0, 3], b""),
+            "scalar": ("F32", [], np.float32(2).tobytes()),
+        },
+    )
+    return path
+
+
+def test_a_checkpoint(checkpoint):
+    found = compare(checkpoint, bits=8)
+    assert isinstance(found, Survey)
+    assert set(found.comparisons) == {"bf16", "f16", "f32", "scalar"}
+    assert str(found.comparisons["bf16"]) == str(found.comparisons["f32"])
+    assert set(found.skipped) == {"f8", "ids", "nan", "none"}
+    assert "F8_E4M3" in found.skipped["f8"]
+    assert "I64" in found.skipped["ids"]
+    assert "1 NaN" in found.skipped["nan"]
+    assert "empty" in found.skipped["none"]
+    for shown in (str(found), found._repr_html_()):
+        assert all(name in shown for name in ("bf16", "scalar", "skipped ids", "skipped f8"))
+    assert isinstance(compare(checkpoint, bits=8, tensor="bf16"), Comparison)
+    with pytest.raises(ValueError, match="F8_E4M3"):
+        compare(checkpoint, tensor="f8")
+    with pytest.raises(ValueError, match="no tensor 'w'; the file holds bf16, f16"):
+        compare(checkpoint, tensor="w")
+
+
+def test_npy_and_npz(tmp_path):
+    x = np.random.default_rng(0).standard_normal((8, 8))
+    np.save(tmp_path / "one.npy", x)
+    np.savez(tmp_path / "two.npz", a=x, b=2 * x, ids=np.arange(3))
+    np.savez(tmp_path / "single.npz", a=x)
+    np.savez(tmp_path / "nothing.npz")
+    alone = compare(x)
+    assert str(compare(tmp_path / "one.npy")) == str(alone)
+    assert str(compare(str(tmp_path / "single.npz"))) == str(alone)
+    two = compare(tmp_path / "two.npz")
+    assert list(two.comparisons) == ["a", "b"]
+    assert "int64" in two.skipped["ids"]
+    assert str(two.comparisons["a"]) == str(alone)
+    with pytest.raises(ValueError, match="holds no tensor"):
+        compare(tmp_path / "nothing.npz")
+
+
+def damaged(folder):
+    """Files of no use, each for a reason of its own."""
+    files = {
+        "text.txt": b"1 2 3",
+        "empty.npy": b"",
+        "empty.npz": b"",
+        "empty.safetensors": b"",
+        "text.npy": b"no array at all",
+        "text.npz": b"no archive at all",
+        "text.safetensors": b"\xff" * 40,
+        "short.safetensors": struct.pack("<Q", 10**6) + b"{}",
+        "header.npy": b"\x93NUMPY\x01\x00\x10\x00{'descr': oops}  ",
+        "huge.npy": b"\x93NUMPY\x01\x00\x76\x00"
+        + b"{'descr': '<f4', 'fortran_order': False, 'shape': (99999999999999, ), }".ljust(117)
+        + b"\n",
+    }
+    for name, content in files.items():
+        (folder / name).write_bytes(content)
+    np.save(folder / "objects.npy", np.array([None, 1]), allow_pickle=True)
+    np.savez(folder / "objects.npz", a=np.array([None, 1], dtype=object))
+    np.save(folder / "codes.npy", np.arange(4))
+    np.save(folder / "nan.npy", np.array([np.nan]))
+    (folder / "folder.npy").mkdir()
+    return [*files, "objects.npy", "objects.npz", "codes.npy", "nan.npy", "folder.npy", "missing.npy"]
+
+
+def test_no_traceback_for_any_file(tmp_path, capsys):
+    for name in damaged(tmp_path):
+        with pytest.raises(ValueError):  # noqa: PT011  # each has its own words; that it is this error is the point
+            compare(tmp_path / name)
+        assert main(["compare", str(tmp_path / name)]) == 2, name
+        shown = capsys.readouterr()
+        assert len(shown.out + shown.err) > 10, name
+        assert "Traceback" not in shown.err, name
+
+
+def test_a_member_that_is_damaged_is_skipped(tmp_path):
+    np.savez(tmp_path / "some.npz", good=np.ones(4), bad=np.array([None], dtype=object))
+    found = compare(tmp_path / "some.npz")
+    assert list(found.comparisons) == ["good"]
+    assert "cannot be read" in found.skipped["bad"]
+
+
+def test_missing_packages_are_named(checkpoint, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "safetensors", None)
+    with pytest.raises(ModuleNotFoundError, match=r"quantnotes\[cli\]"):
+        compare(checkpoint)
+    assert main(["compare", str(checkpoint)]) == 2
+    assert "quantnotes[cli]" in capsys.readouterr().err
+
+
+def test_bfloat16_without_its_package_is_skipped(checkpoint, monkeypatch):
+    monkeypatch.setitem(sys.modules, "ml_dtypes", None)
+    assert "quantnotes[cli]" in compare(checkpoint, bits=8).skipped["bf16"]
+
+
+def test_widening_bfloat16_keeps_every_value(checkpoint):
+    with open_tensors(checkpoint) as stored:
+        x = {each.name: each for each in stored}["bf16"].read()
+    assert x.dtype == np.float32
+    np.testing.assert_array_equal(x, [[0.5, -1.25], [3.0, 2.0]])
+
+
+# --- the command --------------------------------------------------------------------------------------------
+
+
+def test_command_on_many_tensors_holds_one_at_a_time(tmp_path, capsys):
+    """120 tensors, one table, and memory for the largest of them, not for all."""
+    rng = np.random.default_rng(0)
+    tensors = {f"layer.{i:03}": rng.standard_normal((10, 20)).astype(np.float32) for i in range(119)}
+    tensors["large"] = rng.standard_normal((300, 400)).astype(np.float32)
+    path = tmp_path / "many.safetensors"
+    save_file(tensors, path)
+    largest, total = tensors["large"].nbytes, sum(x.nbytes for x in tensors.values())
+    del tensors
+    tracemalloc.start()
+    assert main(["compare", str(path)]) == 0
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines[:121]] == [
+        "tensor",
+        "large",
+        *(f"layer.{i:03}" for i in range(119)),
+    ]
+    assert all("minmax" in line or "mse" in line for line in lines[1:121])
+    assert total > 1.1 * largest
+    assert peak < 20 * largest
+
+
+def test_command_on_one_tensor_prints_it_in_full(checkpoint, capsys):
+    assert main(["compare", str(checkpoint), "--tensor", "f32", "--bits", "8", "4"]) == 0
+    shown = capsys.readouterr().out
+    assert shown.splitlines()[0].startswith("bits")
+    assert "4 bits: " in shown
+
+
+def test_command_says_what_was_wrong(checkpoint, capsys):
+    assert main(["compare", str(checkpoint), "--tensor", "nobody"]) == 2
+    assert "nobody" in capsys.readouterr().err
+    assert main(["compare", str(checkpoint), "--bits", "40"]) == 2
+    assert "bits" in capsys.readouterr().err
+    with pytest.raises(SystemExit) as stop:
+        main([])
+    assert stop.value.code == 2
+
+
+def test_a_bar_is_shown_for_several(monkeypatch, checkpoint, capsys):
+    """tqdm with disable=None draws on a terminal alone; here it is only asked whether it was called."""
+    import tqdm
+
+    bars = []
+    monkeypatch.setattr(tqdm, "tqdm", lambda items, **options: bars.append(len(items)) or items)
+    main(["compare", str(checkpoint)])
+    main(["compare", str(checkpoint), "--tensor", "f32"])
+    assert bars == [8]
+    monkeypatch.setitem(sys.modules, "tqdm", None)
+    assert main(["compare", str(checkpoint)]) == 0
+    capsys.readouterr()
