@@ -10,6 +10,16 @@ from quantnotes.comparison import Comparison
 from quantnotes.entropy import entropy_range
 from quantnotes.grid import INT2, INT4, INT8, INT8_NARROW, INT16, UINT2, UINT4, UINT8, UINT16, IntGrid
 from quantnotes.histogram import Histogram
+from quantnotes.integer import (
+    MatmulTerms,
+    fixed_point_multiplier,
+    int_matmul,
+    matmul_terms,
+    pack_int4,
+    quantize_bias,
+    requantize,
+    unpack_int4,
+)
 from quantnotes.mapping import QuantParams, dequantize, fake_quantize, quantize
 from quantnotes.mse import mse_range
 from quantnotes.outliers import histogram_range, note_histogram_scale, shortest_range
@@ -36,6 +46,7 @@ __all__ = [
     "Histogram",
     "IntGrid",
     "LedgerTable",
+    "MatmulTerms",
     "QuantParams",
     "Range",
     "Survey",
@@ -45,14 +56,21 @@ __all__ = [
     "dequantize",
     "entropy_range",
     "fake_quantize",
+    "fixed_point_multiplier",
     "histogram_range",
+    "int_matmul",
     "ledger_table",
+    "matmul_terms",
     "minmax_range",
     "mse_range",
     "note_histogram_scale",
+    "pack_int4",
     "percentile_range",
     "quantize",
+    "quantize_bias",
+    "requantize",
     "samples",
     "shortest_range",
     "symmetric_params",
+    "unpack_int4",
 ]

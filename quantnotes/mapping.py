@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from quantnotes import kernels
 from quantnotes.grid import IntGrid
-from quantnotes.ranges import FLOAT32, Range, as_real, channel_axis, compute_type, nan_error
+from quantnotes.ranges import FLOAT32, Range, as_integers, as_real, channel_axis, compute_type, nan_error
 
 MIN_SCALE = 2.0**-126  # the smallest normal float32: below it the scale itself would lose bits
 
@@ -120,9 +120,9 @@ def _axis_number(axis: object) -> int:
     raise TypeError(f"axis must be an integer or None, got {axis!r}")
 
 
-def check_params(params: QuantParams) -> None:
+def check_params(params: QuantParams, name: str = "params") -> None:
     if not isinstance(params, QuantParams):
-        raise TypeError(f"params must be a QuantParams, got {type(params).__name__}")
+        raise TypeError(f"{name} must be a QuantParams, got {type(params).__name__}")
 
 
 def spread(params: QuantParams, shape: tuple[int, ...], compute: np.dtype[Any]) -> tuple[Array, Array]:
@@ -138,16 +138,27 @@ def spread(params: QuantParams, shape: tuple[int, ...], compute: np.dtype[Any]) 
     if not np.isfinite(scale).all():
         raise ValueError(f"scale {params.scale!r} overflows {compute}: use float64 data, or dtype=np.float64")
     zero = np.asarray(params.zero_point).astype(compute)
+    return aligned(scale, params, shape), aligned(zero, params, shape)
+
+
+def aligned(values: Array, params: QuantParams, shape: tuple[int, ...]) -> Array:
+    """Return `values`, one or one a channel of `params`, so that they broadcast against data of `shape`.
+
+    Raises
+    ------
+    ValueError
+        If the data do not have the channels of `params`.
+    """
     if params.axis is None:
-        return scale, zero
+        return values
     axis = channel_axis(params.axis, len(shape))
-    if shape[axis] != scale.size:
+    if shape[axis] != values.size:
         raise ValueError(
-            f"the data have {shape[axis]} channels along axis {params.axis}, params have {scale.size}"
+            f"the data have {shape[axis]} channels along axis {params.axis}, params have {values.size}"
         )
-    aligned = [1] * len(shape)
-    aligned[axis] = scale.size
-    return scale.reshape(aligned), zero.reshape(aligned)
+    ones = [1] * len(shape)
+    ones[axis] = values.size
+    return values.reshape(ones)
 
 
 def _result(out: Array | None, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
@@ -256,26 +267,12 @@ def dequantize(
     array([0.5, 1. , 0. ], dtype=float32)
     """
     check_params(params)
-    codes = _as_codes(q, params.grid)
+    codes = as_integers(q, "q", params.grid.qmin, params.grid.qmax)
     wanted, compute = _real_type(dtype)
     scale, zero = spread(params, codes.shape, compute)
     reals = _result(out, codes.shape, wanted)
     kernels.dequantize(codes, scale, zero, compute, reals)
     return reals
-
-
-def _as_codes(q: ArrayLike, grid: IntGrid) -> Array:
-    codes = as_real(q, "q")
-    if codes.size == 0 and not isinstance(q, np.ndarray):
-        return codes.astype(grid.dtype)
-    if codes.dtype.kind not in "iu":
-        raise TypeError(f"q must hold integer codes, got dtype {codes.dtype}")
-    info = np.iinfo(codes.dtype)
-    if codes.size and not (grid.qmin <= info.min and info.max <= grid.qmax):
-        low, high = codes.min(), codes.max()
-        if low < grid.qmin or high > grid.qmax:
-            raise ValueError(f"q must lie in {grid.qmin}..{grid.qmax}, got codes from {low} to {high}")
-    return codes
 
 
 def fake_quantize(

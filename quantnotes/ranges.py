@@ -75,6 +75,34 @@ def as_real(x: ArrayLike, name: str = "x") -> Array:
     return array
 
 
+def as_integers(x: ArrayLike, name: str, low: int, high: int) -> Array:
+    """Return `x` as an array of integers that lie in ``low..high``; an empty list counts as one.
+
+    Raises
+    ------
+    TypeError
+        If it holds anything but integers.
+    ValueError
+        If one of them is outside.
+
+    Examples
+    --------
+    >>> as_integers([1, 2], "q", 0, 3)
+    array([1, 2])
+    """
+    array = as_real(x, name)
+    if array.size == 0 and not isinstance(x, np.ndarray):
+        return array.astype(np.int64)
+    if array.dtype.kind not in "iu":
+        raise TypeError(f"{name} must hold integers, got dtype {array.dtype}")
+    info = np.iinfo(array.dtype)
+    if array.size and not (low <= info.min and info.max <= high):
+        smallest, largest = array.min(), array.max()
+        if smallest < low or largest > high:
+            raise ValueError(f"{name} must lie in {low}..{high}, got integers from {smallest} to {largest}")
+    return array
+
+
 def compute_type(dtype: np.dtype[Any]) -> np.dtype[Any]:
     """Return the type in which data of `dtype` are divided and rounded.
 

@@ -175,6 +175,35 @@ def kl_divergence(counts, levels, clip):
     return sum(a / sum(p) * math.log((a / sum(p)) / (b / sum(q))) for a, b in zip(p, q, strict=True) if a > 0)
 
 
+def int_matmul(qx, qw, zx, zw):
+    """The sums of (qx - Zx)(qw - Zw) of a vector or matrix with a matrix, in Python's integers.
+
+    `zx` has a zero point for each row of x, `zw` one for each column of w.
+    """
+    return [
+        [sum((int(a) - int(z)) * (int(b) - int(y)) for a, b in zip(row, column, strict=True))
+         for column, y in zip(np.asarray(qw).T.tolist(), zw, strict=True)]
+        for row, z in zip(np.asarray(qx).tolist(), zx, strict=True)
+    ]  # fmt: skip
+
+
+def fixed_point_multiplier(m):
+    """m0 and shift with m0 * 2**-31 * 2**-shift next to m: m0 has 31 bits, so that its first one is set."""
+    m, shift = Fraction(m), 0
+    while m * Fraction(2) ** shift < Fraction(1, 2):
+        shift += 1
+    while m * Fraction(2) ** shift >= 1:
+        shift -= 1
+    m0 = round(m * Fraction(2) ** (31 + shift))
+    return (m0, shift) if m0 < 2**31 else (m0 // 2, shift - 1)
+
+
+def requantize(acc, m0, shift, zero_point, grid):
+    """acc times the multiplier, rounded once, ties to even; then + Z, and clipped."""
+    code = round(Fraction(int(acc) * int(m0)) / Fraction(2) ** (31 + int(shift))) + int(zero_point)
+    return min(max(code, grid.qmin), grid.qmax)
+
+
 def channel(params, c):
     """The per-tensor parameters of channel c."""
     return QuantParams(float(params.scale[c]), int(params.zero_point[c]), params.grid)

@@ -37,6 +37,32 @@ def tensor_params(draw, grids=grids, scales=scales):
     return QuantParams(draw(scales), zero_point, grid)
 
 
+@st.composite
+def _channel_params(draw, grid, channels, axis):
+    """Parameters of a matrix: one zero point, or one a channel, often at an end of the grid."""
+    zero_points = st.one_of(st.sampled_from([grid.qmin, 0, grid.qmax]), st.integers(grid.qmin, grid.qmax))
+    if not channels or draw(st.booleans()):
+        return QuantParams(1.0, draw(zero_points), grid)
+    many = draw(st.lists(zero_points, min_size=channels, max_size=channels))
+    return QuantParams(np.ones(channels), many, grid, axis=axis)
+
+
+@st.composite
+def matmuls(draw):
+    """Codes (M, K) and (K, N) with their parameters, per tensor or per row and column; results in int32."""
+    m, k, n = (draw(st.integers(0, 5)) for _ in range(3))
+    sides = []
+    for shape, axis in (((m, k), 0), ((k, n), draw(st.sampled_from([1, -1])))):
+        grid = draw(st.one_of(st.sampled_from([IntGrid.of(8), IntGrid.of(8, signed=False)]), grids))
+        if grid.codes > 2**13:  # five products of 2**13 by 2**16 stay inside int32
+            grid = IntGrid(max(grid.qmin, -4000), min(grid.qmax, 4000))
+        codes = st.one_of(st.sampled_from([grid.qmin, grid.qmax]), st.integers(grid.qmin, grid.qmax))
+        q = hnp.arrays(grid.dtype, shape, elements=codes)
+        sides.append((draw(q), draw(_channel_params(grid, shape[axis], axis))))
+    (qx, x_params), (qw, w_params) = sides
+    return qx, qw, x_params, w_params
+
+
 float32s = st.floats(width=32, allow_nan=False, allow_infinity=False)
 moderate_float32s = st.floats(-(2.0**17), 2.0**17, width=32)
 

@@ -36,6 +36,7 @@ ORDER = [
     "comparison",
     "files",
     "survey",
+    "integer",
     "plots",
     "widgets",
     "exercises",

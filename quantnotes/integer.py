@@ -1,0 +1,483 @@
+"""A layer in integers: products summed exactly, the zero points corrected, one rounding at the end.
+
+With r = S(q - Z) for the data and for the weight, a layer is ``Sx Sw sum (qx - Zx)(qw - Zw)``: integers but
+for the two scales in front, which `fixed_point_multiplier` turns into an integer and a shift. Left out:
+whole networks, convolutions, and instructions of any processor; results are what int32 accumulators give
+where nothing leaves them.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from quantnotes.grid import IntGrid
+from quantnotes.mapping import QuantParams, aligned, check_params
+from quantnotes.ranges import as_integers, as_real, channel_axis, nan_error
+
+EXACT = 2**53  # float64 holds every integer up to here
+INT32 = np.iinfo(np.int32)
+M0_BITS = 31  # m0 has its highest bit at 2**30: as many digits as int32 can give
+MIN_SHIFT = 1 - M0_BITS  # the whole shift to the right, 31 + shift, is at least 1: something is rounded off
+
+Array = NDArray[Any]
+
+
+class MatmulTerms(NamedTuple):
+    """The four terms of ``sum (qx - Zx)(qw - Zw)`` over K; made by :func:`matmul_terms`.
+
+    Each is int64 and no larger than what it depends on: they broadcast, and ``sum(terms)`` is the product.
+
+    Attributes
+    ----------
+    products : ndarray, shape (..., M, N)
+        ``sum qx qw``: the matrix product of the codes.
+    zw_sum_qx : ndarray, shape (..., M, 1), or (..., M, N) with a zero point for each column of the weight
+        ``-Zw sum qx``: depends on the data, and is computed at run time.
+    zx_sum_qw : ndarray, shape (1, N), or (..., M, N) with a zero point for each row of the data
+        ``-Zx sum qw``: known before inference.
+    k_zx_zw : ndarray, shape (), or what the zero points broadcast to
+        ``K Zx Zw``: known before inference.
+
+    Examples
+    --------
+    >>> from quantnotes import UINT8
+    >>> params = QuantParams(1.0, 128, UINT8)
+    >>> terms = matmul_terms([[128, 130]], [[1], [2]], params, params)
+    >>> [term.item() for term in terms], sum(terms).item()
+    ([388, -33024, -384, 32768], -252)
+    """
+
+    products: Array
+    zw_sum_qx: Array
+    zx_sum_qw: Array
+    k_zx_zw: Array
+
+
+class _Operands(NamedTuple):
+    """Codes as matrices, their zero points as int64 that broadcast against them."""
+
+    x: Array
+    w: Array
+    zx: Array
+    zw: Array
+    added: tuple[int, ...]  # axes of the result that a vector has got for the time being
+
+
+def _zero_point(codes: Array, params: QuantParams, k_axis: int, name: str) -> Array:
+    zero = aligned(np.asarray(params.zero_point, np.int64), params, codes.shape)
+    if params.axis is not None and channel_axis(params.axis, codes.ndim) == k_axis:
+        raise ValueError(
+            f"{name} has a scale for each index along axis {params.axis}, over which products are summed: "
+            "it stays inside the sum and cannot be taken out; use an axis that the result keeps"
+        )
+    return zero
+
+
+def _operands(qx: ArrayLike, qw: ArrayLike, x_params: QuantParams, w_params: QuantParams) -> _Operands:
+    check_params(x_params, "x_params")
+    check_params(w_params, "w_params")
+    x = as_integers(qx, "qx", x_params.grid.qmin, x_params.grid.qmax)
+    w = as_integers(qw, "qw", w_params.grid.qmin, w_params.grid.qmax)
+    if not x.ndim or not w.ndim:
+        raise ValueError(f"qx and qw need an axis to sum over, got shapes {x.shape} and {w.shape}")
+    k_axis = max(w.ndim - 2, 0)
+    if x.shape[-1] != w.shape[k_axis]:
+        raise ValueError(
+            f"qx has {x.shape[-1]} columns and qw {w.shape[k_axis]} rows, got shapes {x.shape} and {w.shape}"
+        )
+    zx, zw = _zero_point(x, x_params, x.ndim - 1, "x_params"), _zero_point(w, w_params, k_axis, "w_params")
+    added = ((-2,) if x.ndim == 1 else ()) + ((-1,) if w.ndim == 1 else ())
+    x, w = (x[None] if x.ndim == 1 else x), (w[:, None] if w.ndim == 1 else w)
+    try:
+        np.broadcast_shapes(x.shape[:-2], w.shape[:-2])
+    except ValueError:
+        raise ValueError(f"the leading axes of qx and qw do not broadcast: {x.shape} and {w.shape}") from None
+    return _Operands(x, w, zx, zw, added)
+
+
+def _products(x: Array, w: Array) -> Array:
+    """Return the matrix product of integers, exactly, as int64.
+
+    BLAS multiplies floats alone. float64 holds the integers of a sum as long as it stays within 2**53, so K
+    is cut into pieces that do, for 8-bit codes a single one, and the pieces are added in int64.
+    """
+    largest = [max(abs(int(q.min())), abs(int(q.max()))) if q.size else 0 for q in (x, w)]
+    piece = max(EXACT // max(largest[0] * largest[1], 1), 1)
+    total: Any = 0
+    for start in range(0, max(x.shape[-1], 1), piece):
+        left = x[..., start : start + piece].astype(np.float64)
+        right = w[..., start : start + piece, :].astype(np.float64)
+        total = total + np.matmul(left, right).astype(np.int64)
+    return np.asarray(total)
+
+
+def _dropped(term: Array, axes: tuple[int, ...]) -> Array:
+    """Take out of the result the axes that vectors have been given."""
+    return np.squeeze(term, axis=axes) if term.ndim else term
+
+
+def matmul_terms(qx: ArrayLike, qw: ArrayLike, x_params: QuantParams, w_params: QuantParams) -> MatmulTerms:
+    """Return the four terms that ``sum (qx - Zx)(qw - Zw)`` is made of, one by one.
+
+    Parameters
+    ----------
+    qx, qw : array_like of integers, shapes (..., M, K) and (..., K, N)
+        Codes of the data and of the weight.
+    x_params, w_params : QuantParams
+        Their scales, zero points and grids, as in :func:`int_matmul`.
+
+    Returns
+    -------
+    MatmulTerms
+        Of int64: a term may leave int32 where their sum does not.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As :func:`int_matmul`, but for results that leave int32.
+
+    Notes
+    -----
+    With Zw = 0 the second and the fourth are 0, and nothing is left to be done at run time: the third is
+    added to the bias. B. Jacob et al., "Quantization and Training of Neural Networks for Efficient
+    Integer-Arithmetic-Only Inference" (2018), section 2.3.
+
+    Examples
+    --------
+    >>> from quantnotes import INT4
+    >>> terms = matmul_terms([[1, 2]], [[3], [4]], QuantParams(1.0, 1, INT4), QuantParams(1.0, 2, INT4))
+    >>> [int(term.squeeze()) for term in terms]
+    [11, -6, -7, 4]
+    """
+    x, w, zx, zw, added = _operands(qx, qw, x_params, w_params)
+    sums_x = x.sum(axis=-1, keepdims=True, dtype=np.int64)
+    sums_w = w.sum(axis=-2, keepdims=True, dtype=np.int64)
+    terms = (_products(x, w), -zw * sums_x, -zx * sums_w, x.shape[-1] * zx * zw)
+    return MatmulTerms(*(_dropped(np.asarray(term), added) for term in terms))
+
+
+def int_matmul(qx: ArrayLike, qw: ArrayLike, x_params: QuantParams, w_params: QuantParams) -> Array:
+    """Multiply two matrices of codes, zero points corrected: ``sum (qx - Zx)(qw - Zw)`` over K, exactly.
+
+    Parameters
+    ----------
+    qx : array_like of integers, shape (..., M, K)
+        Codes of the data. Vectors and leading axes are treated as :func:`numpy.matmul` does.
+    qw : array_like of integers, shape (..., K, N)
+        Codes of the weight.
+    x_params, w_params : QuantParams
+        Their zero points and grids. A scale for each row of the data (axis M) or each column of the weight
+        (axis N, or -1) can be taken out of the sum; one for each index along K cannot.
+
+    Returns
+    -------
+    ndarray of int32, shape (..., M, N)
+        In units of ``Sx * Sw``. Zeros if K is 0.
+
+    Raises
+    ------
+    TypeError
+        If codes are no integers, or parameters no QuantParams.
+    ValueError
+        If a code is outside its grid, shapes do not fit, a scale lies along K, or a *result* leaves int32:
+        the message says how many do, and how far. What happens on the way there does not matter.
+
+    Notes
+    -----
+    The sums are exact for every grid and K: they are taken in float64, where BLAS is fast, in pieces whose
+    integers it holds. ONNX Runtime's MatMulInteger gives the same numbers, and wraps around where a result
+    leaves int32.
+
+    Examples
+    --------
+    >>> from quantnotes import INT4
+    >>> int_matmul([[1, 2]], [[3], [4]], QuantParams(1.0, 1, INT4), QuantParams(1.0, 2, INT4))
+    array([[2]], dtype=int32)
+    """
+    x, w, zx, zw, added = _operands(qx, qw, x_params, w_params)
+    return _as_int32(_dropped(_products(x - zx, w - zw), added), "results")
+
+
+def _as_int32(values: Array, what: str) -> Array:
+    """Cast integers, or floats that hold some, to int32.
+
+    Raises
+    ------
+    ValueError
+        If any is outside.
+    """
+    outside = (values < INT32.min) | (values > INT32.max)
+    count = int(np.count_nonzero(outside))
+    if count:
+        low, high = min(values.min(), 0), max(values.max(), 0)
+        beyond, end = max((INT32.min - float(low), low), (float(high) - INT32.max, high))
+        raise ValueError(
+            f"{count} of {values.size} {what} leave int32: the farthest, {end:.0f}, by {beyond:.0f}"
+        )
+    return values.astype(np.int32)
+
+
+def quantize_bias(bias: ArrayLike, x_params: QuantParams, w_params: QuantParams) -> Array:
+    """Turn a bias into int32 with the scale ``Sx * Sw`` of the accumulator, to which it is added.
+
+    Parameters
+    ----------
+    bias : array_like of real numbers, shape (..., N)
+        One for each output.
+    x_params : QuantParams
+        Of the data, per tensor: a bias has one scale for all rows.
+    w_params : QuantParams
+        Of the weight, per tensor, or with one scale for each of the N outputs.
+
+    Returns
+    -------
+    ndarray of int32, shape of `bias`
+        ``rint(bias / (Sx * Sw))``, computed in float64, ties to even. There is no zero point.
+
+    Raises
+    ------
+    TypeError
+        If `bias` holds no real numbers.
+    ValueError
+        If it holds NaN, has not as many channels as the weight, leaves int32 (the message says how many
+        values and how far), or `x_params` is per channel.
+
+    Examples
+    --------
+    >>> from quantnotes import INT8
+    >>> quantize_bias([1.0, -0.3], QuantParams(0.5, 3, INT8), QuantParams(0.25, 0, INT8))
+    array([ 8, -2], dtype=int32)
+    """
+    check_params(x_params, "x_params")
+    check_params(w_params, "w_params")
+    if x_params.axis is not None:
+        raise ValueError(
+            f"x_params must be per tensor, got a scale for each index along axis {x_params.axis}: "
+            "add such a bias after the accumulator has been scaled"
+        )
+    reals = as_real(bias, "bias").astype(np.float64)
+    if np.isnan(reals).any():
+        raise nan_error(reals, "bias", "replace them first")
+    scale = x_params.scale * np.asarray(w_params.scale)
+    if scale.ndim and (not reals.ndim or reals.shape[-1] != scale.size):
+        raise ValueError(
+            f"bias must have, along its last axis, the {scale.size} channels of w_params, "
+            f"got shape {reals.shape}"
+        )
+    with np.errstate(over="ignore"):
+        return _as_int32(np.rint(reals / scale), "values")
+
+
+def fixed_point_multiplier(m: ArrayLike) -> tuple[Any, Any]:
+    """Write a real multiplier as an integer and a shift: ``m = m0 * 2**-31 * 2**-shift``, nearly.
+
+    Parameters
+    ----------
+    m : float, or array_like of shape (channels,)
+        ``Sx * Sw / Sy``, mostly: positive, and below ``2**30``.
+
+    Returns
+    -------
+    m0 : int32, or ndarray of int32
+        In ``[2**30, 2**31)``, rounded to the nearest: within a relative ``2**-31`` of `m`.
+    shift : int, or ndarray of int64
+        To the right if positive, to the left if negative (for an `m` of 1 or more).
+
+    Raises
+    ------
+    TypeError
+        If `m` holds no real numbers.
+    ValueError
+        If an `m` is not finite, not positive, or rounds to ``2**30`` or more; or if `m` has two axes.
+
+    Notes
+    -----
+    The convention of gemmlowp and TFLite. A tiny `m` is no error: from a shift of 32 on :func:`requantize`
+    gives the zero point for every int32.
+
+    Examples
+    --------
+    >>> m0, shift = fixed_point_multiplier(0.3)
+    >>> int(m0), shift, float(m0 * 2.0**-31 * 2.0**-shift)
+    (1288490189, 1, 0.30000000004656613)
+    """
+    reals = as_real(m, "m").astype(np.float64)
+    if reals.ndim > 1:
+        raise ValueError(f"m must be a number or 1-D, one a channel, got shape {reals.shape}")
+    if not (np.isfinite(reals) & (reals > 0)).all():
+        raise ValueError(f"m must be positive and finite, got {m!r}")
+    fraction, exponent = np.frexp(reals)
+    m0 = np.rint(np.ldexp(fraction, M0_BITS)).astype(np.int64)
+    carry = m0 >> M0_BITS  # a fraction next to 1 rounds up to it
+    m0, shift = (m0 >> carry).astype(np.int32), -(exponent.astype(np.int64) + carry)
+    if (shift < MIN_SHIFT).any():
+        raise ValueError(f"m must be below 2**{-MIN_SHIFT}, got {m!r}: it would send everything to the ends")
+    return (m0, shift) if reals.ndim else (np.int32(m0), int(shift))
+
+
+def requantize(acc: ArrayLike, m0: ArrayLike, shift: ArrayLike, zero_point: int, grid: IntGrid) -> Array:
+    """Scale an accumulator down to codes: ``clip(round(acc * m0 * 2**-31 * 2**-shift) + Z)``, in integers.
+
+    Parameters
+    ----------
+    acc : array_like of integers, shape (..., N)
+        Any int32, with the bias added.
+    m0, shift : int, or array_like of integers, shape (N,)
+        As :func:`fixed_point_multiplier` makes them; one a channel goes along the last axis.
+    zero_point : int
+        Z of the result.
+    grid : IntGrid
+        The codes that the result may use.
+
+    Returns
+    -------
+    ndarray of ``grid.dtype``, shape of `acc`
+
+    Raises
+    ------
+    TypeError
+        If an argument holds no integers, or `grid` is no IntGrid.
+    ValueError
+        If `acc` leaves int32, `m0` is outside ``2**30 .. 2**31 - 1``, `shift` is below -30, `zero_point` is
+        outside the grid, or the channels do not fit.
+
+    Notes
+    -----
+    The product takes 62 bits and is exact in int64. It is rounded *once*, ties to even, and Z is added after
+    that: where the multiplier is exact this is :func:`quantize` of the scaled accumulator. (gemmlowp rounds
+    twice, and its ties go away from zero.) No floating-point number is used.
+
+    Examples
+    --------
+    >>> from quantnotes import INT8
+    >>> m0, shift = fixed_point_multiplier(0.5)
+    >>> requantize([-3, -1, 1, 3, 1000], m0, shift, 10, INT8)  # -1.5, -0.5, 0.5, 1.5, 500
+    array([  8,  10,  10,  12, 127], dtype=int8)
+    """
+    if not isinstance(grid, IntGrid):
+        raise TypeError(f"grid must be an IntGrid, got {grid!r}")
+    sums = as_integers(acc, "acc", INT32.min, INT32.max).astype(np.int64)
+    factor = as_integers(m0, "m0", 2 ** (M0_BITS - 1), 2**M0_BITS - 1).astype(np.int64)
+    right = as_integers(shift, "shift", MIN_SHIFT, 2**31).astype(np.int64)
+    zero = as_integers(zero_point, "zero_point", grid.qmin, grid.qmax).astype(np.int64)
+    _check_channels(sums, factor, right, zero)
+    # From a shift of 32 on the product is below one half: 0, without a shift that int64 does not have.
+    factor = np.where(right > M0_BITS, 0, factor)
+    right = np.minimum(right, M0_BITS) + M0_BITS
+    codes = sums * factor
+    odd = (codes >> right) & 1  # is the last digit that stays odd? Then a tie goes up
+    codes += (np.int64(1) << (right - 1)) - 1
+    codes += odd
+    codes >>= right
+    codes += zero
+    clipped: Array = np.clip(codes, grid.qmin, grid.qmax).astype(grid.dtype)
+    return clipped
+
+
+def _check_channels(acc: Array, m0: Array, shift: Array, zero_point: Array) -> None:
+    if zero_point.ndim:
+        raise ValueError(f"zero_point must be one integer, got shape {zero_point.shape}")
+    if m0.shape != shift.shape or m0.ndim > 1:
+        raise ValueError(
+            "m0 and shift must be of one shape, both integers or both 1-D, "
+            f"got shapes {m0.shape} and {shift.shape}"
+        )
+    if m0.ndim and not acc.ndim:
+        raise ValueError(f"acc has no axis for the {m0.size} channels of m0")
+    if m0.ndim and acc.shape[-1] != m0.size:
+        raise ValueError(f"m0 has {m0.size} channels, the last axis of acc {acc.shape[-1]}")
+
+
+def pack_int4(codes: ArrayLike) -> Array:
+    """Pack 4-bit codes two to a byte, the first one into the low half, as ONNX does.
+
+    Parameters
+    ----------
+    codes : array_like of integers
+        All of -8..7 or all of 0..15, any shape; read row by row.
+
+    Returns
+    -------
+    ndarray of uint8, shape ((size + 1) // 2,)
+        With an odd number of codes the last high half is 0.
+
+    Raises
+    ------
+    TypeError
+        If `codes` holds no integers.
+    ValueError
+        If they are neither INT4 nor UINT4.
+
+    Examples
+    --------
+    >>> [hex(byte) for byte in pack_int4([1, 2, -1])]
+    ['0x21', '0xf']
+    """
+    array = as_integers(codes, "codes", -(2**63), 2**64)
+    low, high = (int(array.min()), int(array.max())) if array.size else (0, 0)
+    if not (low >= -8 and high <= 7) and not (low >= 0 and high <= 15):
+        raise ValueError(f"codes must lie in -8..7 or in 0..15, got integers from {low} to {high}")
+    halves = np.zeros(array.size + array.size % 2, np.uint8)
+    halves[: array.size] = array.reshape(-1).astype(np.uint8) & 15
+    return halves[::2] | halves[1::2] << 4
+
+
+def unpack_int4(packed: ArrayLike, shape: int | Sequence[int] | None = None, signed: bool = True) -> Array:
+    """Unpack what :func:`pack_int4` packed.
+
+    Parameters
+    ----------
+    packed : array_like of integers, shape (bytes,)
+        Bytes, 0 to 255.
+    shape : int or sequence of int, optional
+        Shape of the codes, an odd number of them included. Without it: 1-D, two codes from every byte.
+    signed : bool, default True
+        INT4, -8..7, or UINT4, 0..15: the bytes do not say.
+
+    Returns
+    -------
+    ndarray of int8, or of uint8 if not `signed`
+
+    Raises
+    ------
+    TypeError
+        If `packed` holds no integers.
+    ValueError
+        If it is not 1-D, holds no bytes, or does not hold as many codes as `shape` asks for.
+
+    Examples
+    --------
+    >>> unpack_int4([0x21, 0x0F], 3)
+    array([ 1,  2, -1], dtype=int8)
+    >>> unpack_int4([0x21, 0x0F], (2, 2), signed=False)
+    array([[ 1,  2],
+           [15,  0]], dtype=uint8)
+    """
+    array = as_integers(packed, "packed", 0, 255)
+    if array.ndim != 1:
+        raise ValueError(f"packed must be 1-D, got shape {array.shape}")
+    wanted = _shape(2 * array.size if shape is None else shape)
+    size = math.prod(wanted)
+    if (size + 1) // 2 != array.size:
+        held = f"{2 * array.size - 1} or {2 * array.size}" if array.size else "0"
+        raise ValueError(f"{array.size} bytes hold {held} codes, shape {wanted} has {size}")
+    octets = array.astype(np.uint8)
+    codes = np.stack([octets & 15, octets >> 4], axis=-1).reshape(-1)[:size].reshape(wanted)
+    return ((codes ^ 8).astype(np.int8) - np.int8(8)) if signed else codes
+
+
+def _shape(shape: int | Sequence[int]) -> tuple[int, ...]:
+    sizes = shape if isinstance(shape, Sequence) else (shape,)
+    try:
+        wanted = tuple(operator.index(size) for size in sizes)
+    except TypeError:
+        raise TypeError(f"shape must be an integer or a sequence of them, got {shape!r}") from None
+    if any(size < 0 for size in wanted):
+        raise ValueError(f"shape must not be negative, got {shape!r}")
+    return wanted
