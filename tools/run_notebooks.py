@@ -83,7 +83,7 @@ def main() -> int:
     parser.add_argument("--check", action="store_true", help="run nothing, write nothing")
     arguments = parser.parse_args()
     faults = []
-    for path in arguments.paths or all_notebooks():
+    for path in [path.resolve() for path in arguments.paths] or all_notebooks():
         before = path.read_text(encoding="utf-8")
         notebook = nbformat.reads(before, as_version=4)
         start = time.perf_counter()
