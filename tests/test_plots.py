@@ -169,6 +169,47 @@ def test_flow_names_every_box():
     assert [box.split("\n")[1:] for box in boxes] == [["f", "00"], ["g", "01"]]
 
 
+def test_price_says_how_much_and_when():
+    ax = plots.price({"products": (1000, True), "sums of qw": (100, False), "sums of qx": (10, True)})
+    assert [[bar.get_width() for bar in group] for group in ax.containers] == [[1000, 10], [100]]
+    assert [bar.get_y() + bar.get_height() / 2 for bar in ax.containers[0]] == [0, 2]
+    colors = [to_hex(group[0].get_facecolor()) for group in ax.containers]
+    assert colors == [plots.CODE.lower(), plots.UNUSED.lower()]
+    assert legend(ax) == ["at run time, for every input", "once, before inference"]
+    assert [text.get_text() for text in ax.texts] == ["1,000", "10", "100"]
+    assert [tick.get_text() for tick in ax.get_yticklabels()] == ["products", "sums of qw", "sums of qx"]
+    assert ax.yaxis_inverted()
+    assert ax.get_xscale() == "log"
+
+
+def test_rounding_rules_mark_the_ties():
+    acc = np.arange(-3, 4)
+    rules = {"to even": np.rint(acc / 2), "floor": acc // 2}
+    panels = plots.rounding_rules(acc, acc / 2, rules)
+    for ax, (name, codes) in zip(panels, rules.items(), strict=True):
+        exact, steps, ties = ax.lines
+        assert line_data(exact)[1] == (acc / 2).tolist()
+        assert line_data(steps) == (acc.tolist(), codes.tolist())
+        assert line_data(ties)[0] == [-3, -1, 1, 3]
+        assert ax.get_title() == name
+        assert ax.get_xlabel() == "accumulator"
+    assert legend(panels[0]) == ["exact", "code", "a tie"]
+    assert panels[0].get_ylabel() == "code q"
+
+
+def test_sums_and_limits_counts_everything_and_shades_what_is_beyond():
+    sums = {"eight": np.array([[-40_000, 0], [0, 30_000]]), "seven": np.array([5])}
+    ax = plots.sums_and_limits(sums, -32768, 32767, bins=50)
+    for patch, values in zip(ax.patches[:2], sums.values(), strict=True):
+        counts, edges, _ = patch.get_data()
+        np.testing.assert_array_equal(counts, np.histogram(values, edges)[0])
+        assert counts.sum() == values.size
+    below, above = ax.patches[2:]
+    assert (below.get_x() + below.get_width(), above.get_x()) == (-32768, 32767)
+    assert legend(ax) == ["eight", "seven", "beyond the type"]
+    assert labels(ax) == ("sum", "sums in a bin (log)")
+
+
 def test_a_given_axes_is_used_and_returned():
     ax = plots.axes()
     assert plots.staircase(PARAMS, ax) is ax

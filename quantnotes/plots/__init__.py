@@ -21,6 +21,7 @@ from quantnotes.plots.frame import (
     png,
     show,
 )
+from quantnotes.plots.integers import price, rounding_rules, sums_and_limits
 from quantnotes.plots.number_lines import error_histogram, number_line, sawtooth, sliding_grid, staircase
 from quantnotes.plots.tensors import (
     channel_maxima,
@@ -50,10 +51,13 @@ __all__ = [
     "number_line",
     "png",
     "pointer_frames",
+    "price",
+    "rounding_rules",
     "sawtooth",
     "show",
     "sliding_grid",
     "staircase",
+    "sums_and_limits",
     "tail_map",
     "value_histogram",
     "values_above_codes",
