@@ -13,25 +13,27 @@ from numpy.typing import ArrayLike, NDArray
 
 from quantnotes.grid import INT8, IntGrid
 from quantnotes.mapping import MIN_SCALE, QuantParams
-from quantnotes.ranges import as_real
+from quantnotes.ranges import as_real, block_length
 
 Array = NDArray[Any]
 
 
-def checked_ends(rmin: ArrayLike, rmax: ArrayLike, axis: int | None) -> tuple[Array, Array]:
-    """Return the ends of a range as float64 arrays, 0-d or one a channel.
+def checked_ends(
+    rmin: ArrayLike, rmax: ArrayLike, axis: int | None, block_size: int | None
+) -> tuple[Array, Array]:
+    """Return the ends of a range as float64 arrays: 0-d, or one a channel, or one a block.
 
     Raises
     ------
     TypeError
         If an end holds no real numbers.
     ValueError
-        If the shapes do not fit `axis`, an end is NaN or infinite, or rmin exceeds rmax.
+        If the shapes do not fit `axis` and `block_size`, an end is NaN or infinite, or rmin exceeds rmax.
     """
     low, high = as_real(rmin, "rmin").astype(np.float64), as_real(rmax, "rmax").astype(np.float64)
     if low.shape != high.shape:
         raise ValueError(f"rmin and rmax must have one shape, got {low.shape} and {high.shape}")
-    if low.ndim != (axis is not None):
+    if block_length(block_size, axis) is None and low.ndim != (axis is not None):
         expected = "numbers" if axis is None else "1-D arrays, one entry a channel"
         raise ValueError(f"with axis={axis} rmin and rmax must be {expected}, got shape {low.shape}")
     if not (np.isfinite(low).all() and np.isfinite(high).all()):
@@ -53,12 +55,13 @@ def asymmetric_params(
     *,
     axis: int | None = None,
     anchor: Literal["max", "min"] = "max",
+    block_size: int | None = None,
 ) -> QuantParams:
     """Return S and Z that spread the range over the whole grid, with 0 exactly on a code.
 
     Parameters
     ----------
-    rmin, rmax : float, or array_like of shape (channels,) when `axis` is given
+    rmin, rmax : float, or array_like of shape (channels,) when `axis` is given, or one entry a block
         The range of the data. It is widened to hold 0: otherwise Z would leave the grid.
     grid : IntGrid, default INT8
         The codes that may be used.
@@ -67,6 +70,8 @@ def asymmetric_params(
     anchor : {"max", "min"}, default "max"
         Which end Z is computed from: the note's ``Z = qmax - rint(rmax / S)`` or ONNX's
         ``Z = qmin - rint(rmin / S)``. They differ by one where both quotients are ties or nearly so.
+    block_size : int, optional
+        Values along `axis` that share S and Z, as given to :func:`minmax_range`.
 
     Returns
     -------
@@ -89,7 +94,7 @@ def asymmetric_params(
     """
     if anchor not in ("max", "min"):
         raise ValueError(f'anchor must be "max" or "min", got {anchor!r}')
-    low, high = checked_ends(rmin, rmax, axis)
+    low, high = checked_ends(rmin, rmax, axis, block_size)
     low, high = np.minimum(low, 0.0), np.maximum(high, 0.0)
     steps = grid.qmax - grid.qmin
     with np.errstate(over="ignore"):
@@ -98,4 +103,4 @@ def asymmetric_params(
     scale = np.where(np.isfinite(width), width / steps, high / steps - low / steps)
     scale = usable_scale(scale, low, high)
     zero = grid.qmax - np.rint(high / scale) if anchor == "max" else grid.qmin - np.rint(low / scale)
-    return QuantParams(scale, zero, grid, axis)
+    return QuantParams(scale, zero, grid, axis, block_size)

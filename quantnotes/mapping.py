@@ -1,12 +1,13 @@
 """The mapping r = S(q - Z): reals to codes and back (the note, section 1).
 
-`QuantParams` holds S and Z for a tensor, or one pair a channel. How they are chosen is not decided
-here: see :mod:`quantnotes.asymmetric` and :mod:`quantnotes.symmetric`.
+`QuantParams` holds S and Z for a tensor, or one pair a channel, or one a block of a channel. How they are
+chosen is not decided here: see :mod:`quantnotes.asymmetric` and :mod:`quantnotes.symmetric`.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,18 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from quantnotes import kernels
 from quantnotes.grid import IntGrid
-from quantnotes.ranges import FLOAT32, Range, as_integers, as_real, channel_axis, compute_type, nan_error
+from quantnotes.ranges import (
+    FLOAT32,
+    FLOAT64,
+    Range,
+    as_axis,
+    as_integers,
+    as_real,
+    block_length,
+    channel_axis,
+    compute_type,
+    nan_error,
+)
 
 MIN_SCALE = 2.0**-126  # the smallest normal float32: below it the scale itself would lose bits
 
@@ -27,40 +39,49 @@ def _frozen(values: Array) -> Array:
     return values
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class QuantParams:
-    """Scale S and zero point Z of a tensor, or one pair for each channel, on a grid.
+    """Scale S and zero point Z of a tensor, or a pair for each channel or block, on a grid.
 
     Parameters
     ----------
-    scale : float or array_like of shape (channels,)
+    scale : float, or array_like of shape (channels,), or of the rank of the data with `block_size`
         S, in the unit of the data for one code; finite and at least 2**-126.
-    zero_point : int or array_like of shape (channels,)
+    zero_point : int, or array_like of the shape of `scale`
         Z, the code that stands for 0; an integer of the grid.
     grid : IntGrid
         The codes that may be used.
     axis : int, optional
-        The channel axis. None: one S and one Z for the whole tensor.
+        The channel axis; with `block_size`, the axis that is cut into blocks. None: one S and one Z for
+        the whole tensor.
+    block_size : int, optional
+        Values along `axis` that share S and Z, as in ONNX's blocked QuantizeLinear; the last block of
+        each run may be shorter. S has the shape of the data, but for ceil(n / block_size) entries there.
 
     Raises
     ------
     TypeError
-        If `grid` is not an IntGrid, or a parameter holds no real numbers.
+        If `grid` is not an IntGrid, a parameter holds no real numbers, or `axis` or `block_size` is no
+        integer.
     ValueError
-        If a scale is not positive and finite, a zero point is no integer or outside the grid, or the
-        shapes do not fit `axis`.
+        If a scale is not positive and finite, a zero point is no integer or outside the grid, the
+        shapes do not fit `axis` and `block_size`, or `block_size` is below 1 or lacks its `axis`.
 
     Examples
     --------
     >>> params = QuantParams(0.5, 1, IntGrid(-4, 3))
     >>> params.range
     Range(rmin=-2.5, rmax=1.0)
+    >>> blocked = QuantParams([[0.5, 2.0]], [[0, 0]], IntGrid(-4, 3), axis=1, block_size=2)
+    >>> quantize([[1.0, 1.5, 4.0, 6.0]], blocked)
+    array([[2, 3, 2, 3]], dtype=int8)
     """
 
-    scale: Any  # float, or float64 (channels,)
-    zero_point: Any  # int, or int64 (channels,)
+    scale: Any  # float, or float64 (channels,), or float64 of the rank of the data
+    zero_point: Any  # int, or int64 of the shape of scale
     grid: IntGrid
     axis: int | None = None
+    block_size: int | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.grid, IntGrid):
@@ -82,16 +103,20 @@ class QuantParams:
         object.__setattr__(self, "zero_point", int(whole) if self.axis is None else _frozen(whole))
 
     def _check_shapes(self, scale: Array, zero: Array) -> None:
+        object.__setattr__(self, "block_size", block_length(self.block_size, self.axis))
         if self.axis is None:
             if scale.ndim or zero.ndim:
                 raise ValueError("several scales or zero points need axis=, the channel axis they belong to")
             return
-        object.__setattr__(self, "axis", _axis_number(self.axis))
-        if scale.ndim != 1 or zero.shape != scale.shape or not scale.size:
+        object.__setattr__(self, "axis", as_axis(self.axis))
+        one_shape, blocked = zero.shape == scale.shape and scale.size, self.block_size is not None
+        if not one_shape or (scale.ndim != 1 and not blocked):
+            kind = "of one shape, an entry a block" if blocked else "1-D and of one length"
             raise ValueError(
-                "with axis, scale and zero_point are 1-D and of one length, "
-                f"got shapes {scale.shape} and {zero.shape}"
+                f"with axis, scale and zero_point are {kind}, got shapes {scale.shape} and {zero.shape}"
             )
+        if blocked:
+            channel_axis(self.axis, scale.ndim)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, QuantParams):
@@ -102,10 +127,17 @@ class QuantParams:
         return hash(self._state())
 
     def _state(self) -> tuple[object, ...]:
-        return (np.asarray(self.scale).tobytes(), np.asarray(self.zero_point).tobytes(), self.grid, self.axis)
+        bits = np.asarray(self.scale).tobytes(), np.asarray(self.zero_point).tobytes()
+        return (*bits, np.shape(self.scale), self.grid, self.axis, self.block_size)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return (QuantParams, (self.scale, self.zero_point, self.grid, self.axis))
+        return (QuantParams, (self.scale, self.zero_point, self.grid, self.axis, self.block_size))
+
+    def __repr__(self) -> str:
+        named = {field.name: getattr(self, field.name) for field in fields(self)}
+        if self.block_size is None:
+            del named["block_size"]
+        return f"QuantParams({', '.join(f'{name}={value!r}' for name, value in named.items())})"
 
     @property
     def range(self) -> Range:
@@ -114,24 +146,18 @@ class QuantParams:
         return Range(low, high)
 
 
-def _axis_number(axis: object) -> int:
-    if isinstance(axis, (int, np.integer)) and not isinstance(axis, bool):
-        return int(axis)
-    raise TypeError(f"axis must be an integer or None, got {axis!r}")
-
-
 def check_params(params: QuantParams, name: str = "params") -> None:
     if not isinstance(params, QuantParams):
         raise TypeError(f"{name} must be a QuantParams, got {type(params).__name__}")
 
 
 def spread(params: QuantParams, shape: tuple[int, ...], compute: np.dtype[Any]) -> tuple[Array, Array]:
-    """Return S and Z as arrays of type `compute` that broadcast against data of `shape`.
+    """Return S and Z as arrays of type `compute` that broadcast against data of `shape`, or one a block.
 
     Raises
     ------
     ValueError
-        If the data do not have the channels of `params`, or S is too large for `compute`.
+        If the data do not have the channels or blocks of `params`, or S is too large for `compute`.
     """
     with np.errstate(over="ignore"):
         scale = np.asarray(params.scale).astype(compute)
@@ -151,6 +177,9 @@ def aligned(values: Array, params: QuantParams, shape: tuple[int, ...]) -> Array
     """
     if params.axis is None:
         return values
+    if params.block_size is not None:
+        _check_blocks(values.shape, channel_axis(params.axis, values.ndim), params.block_size, shape)
+        return values
     axis = channel_axis(params.axis, len(shape))
     if shape[axis] != values.size:
         raise ValueError(
@@ -159,6 +188,41 @@ def aligned(values: Array, params: QuantParams, shape: tuple[int, ...]) -> Array
     ones = [1] * len(shape)
     ones[axis] = values.size
     return values.reshape(ones)
+
+
+def _check_blocks(blocks: tuple[int, ...], axis: int, size: int, shape: tuple[int, ...]) -> None:
+    needed = tuple(-(-n // size) if i == axis else n for i, n in enumerate(shape))
+    if needed != blocks:
+        raise ValueError(
+            f"data of shape {shape} in blocks of {size} along axis {axis} need scales of shape {needed}, "
+            f"params have {blocks}"
+        )
+
+
+def pieces(params: QuantParams, compute: np.dtype[Any], *arrays: Array) -> Iterator[tuple[Array, ...]]:
+    """Yield S, Z and views of the arrays against which they broadcast; together the views are the arrays.
+
+    One piece, or two where the last block is short: then an input that overlaps the last array, the output,
+    without being it, is copied first, lest the first piece overwrite what the second reads.
+    """
+    scale, zero = spread(params, arrays[0].shape, compute)
+    if params.block_size is None:
+        yield scale, zero, *arrays
+        return
+    axis, size = channel_axis(params.axis, scale.ndim), params.block_size
+    full, rest = divmod(arrays[0].shape[axis], size)
+
+    def cut(values: Iterable[Array], where: slice) -> list[Array]:
+        return [v[(*(slice(None),) * axis, where)] for v in values]
+
+    if full and rest and arrays[0] is not arrays[-1] and np.may_share_memory(arrays[0], arrays[-1]):
+        arrays = (arrays[0].copy(), *arrays[1:])
+    if full:
+        s, z, *views = cut((scale, zero), slice(full)) + cut(arrays, slice(full * size))
+        split = (*s.shape[: axis + 1], size, *s.shape[axis + 1 :])
+        yield *(np.expand_dims(v, axis + 1) for v in (s, z)), *(v.reshape(split) for v in views)
+    if rest:
+        yield *cut((scale, zero), slice(full, None)), *cut(arrays, slice(full * size, None))
 
 
 def _result(out: Array | None, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
@@ -222,10 +286,10 @@ def quantize(x: ArrayLike, params: QuantParams, *, out: Array | None = None) -> 
     check_params(params)
     array, grid = as_real(x), params.grid
     compute = compute_type(array.dtype)
-    scale, zero = spread(params, array.shape, compute)
     codes = _result(out, array.shape, grid.dtype)
-    if kernels.quantize(array, scale, zero, grid.qmin, grid.qmax, compute, codes):
-        raise nan_error(array, "x", "NaN has no code; replace them first")
+    for s, z, x_part, part in pieces(params, compute, array, codes):
+        if kernels.quantize(x_part, s, z, grid.qmin, grid.qmax, compute, part):
+            raise nan_error(array, "x", "NaN has no code; replace them first")
     return codes
 
 
@@ -269,9 +333,9 @@ def dequantize(
     check_params(params)
     codes = as_integers(q, "q", params.grid.qmin, params.grid.qmax)
     wanted, compute = _real_type(dtype)
-    scale, zero = spread(params, codes.shape, compute)
     reals = _result(out, codes.shape, wanted)
-    kernels.dequantize(codes, scale, zero, compute, reals)
+    for s, z, q_part, part in pieces(params, compute, codes, reals):
+        kernels.dequantize(q_part, s, z, compute, part)
     return reals
 
 
@@ -310,10 +374,10 @@ def fake_quantize(
     array, grid = as_real(x), params.grid
     compute = compute_type(array.dtype)
     wanted, back = _real_type(dtype)
-    scale, zero = spread(params, array.shape, np.dtype(np.float64))
     spread(params, array.shape, compute)
     spread(params, array.shape, back)
     reals = _result(out, array.shape, wanted)
-    if kernels.fake_quantize(array, scale, zero, grid.qmin, grid.qmax, (compute, back), reals):
-        raise nan_error(array, "x", "NaN has no code; replace them first")
+    for s, z, x_part, part in pieces(params, FLOAT64, array, reals):
+        if kernels.fake_quantize(x_part, s, z, grid.qmin, grid.qmax, (compute, back), part):
+            raise nan_error(array, "x", "NaN has no code; replace them first")
     return reals

@@ -7,7 +7,6 @@ the business of :func:`quantnotes.asymmetric_params` alone.
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Callable, Iterator
 from typing import Any, Literal, NamedTuple
 
@@ -123,12 +122,22 @@ def nan_error(x: Array, name: str, advice: str) -> ValueError:
     return ValueError(f"{name} holds {count} NaN among {x.size} values: {advice}")
 
 
+def whole_number(value: object, name: str) -> int:
+    """Return `value` as an int; TypeError if it is none, or a truth value.
+
+    Examples
+    --------
+    >>> whole_number(np.int8(3), "axis")
+    3
+    """
+    if isinstance(value, (int, np.integer)) and not isinstance(value, bool):
+        return int(value)
+    raise TypeError(f"{name} must be an integer or None, got {value!r}")
+
+
 def as_axis(axis: object) -> int:
     """Return `axis` as an int; TypeError if it is no integer."""
-    try:
-        return operator.index(axis)  # type: ignore[arg-type]
-    except TypeError:
-        raise TypeError(f"axis must be an integer or None, got {axis!r}") from None
+    return whole_number(axis, "axis")
 
 
 def channel_axis(axis: object, ndim: int) -> int:
@@ -150,6 +159,31 @@ def channel_axis(axis: object, ndim: int) -> int:
     if not -ndim <= index < ndim:
         raise ValueError(f"axis {index} is out of range for an array of {ndim} dimensions")
     return index % ndim
+
+
+def block_length(block_size: object, axis: object) -> int | None:
+    """Return `block_size` as an int of at least 1, or None.
+
+    Raises
+    ------
+    TypeError
+        If it is no integer.
+    ValueError
+        If it is below 1, or there is no `axis` to cut.
+
+    Examples
+    --------
+    >>> block_length(32, axis=1)
+    32
+    """
+    if block_size is None:
+        return None
+    size = whole_number(block_size, "block_size")
+    if size < 1:
+        raise ValueError(f"block_size must be at least 1, got {size}")
+    if axis is None:
+        raise ValueError("block_size needs axis=, the axis that is cut into blocks")
+    return size
 
 
 def channels(x: Array, axis: int) -> Iterator[Array]:
@@ -219,7 +253,20 @@ def per_channel(
     return Range(rmin, rmax)
 
 
-def minmax_range(x: ArrayLike, *, axis: int | None = None, nan: NanPolicy = "raise") -> Range:
+def _block_ends(x: Array, axis: int, size: int, nan: NanPolicy) -> Range:
+    """Return min and max of every block of `size` values along `axis`, shape of `x` but for that axis."""
+    some_finite_data(x, nan)
+    index = channel_axis(axis, x.ndim)
+    starts = np.arange(0, x.shape[index], size)
+    ends = [f.reduceat(x, starts, axis=index).astype(FLOAT64) for f in (np.fmin, np.fmax)]  # they skip NaN
+    if np.isnan(ends[0]).any():
+        raise ValueError("a block of x holds nothing but NaN")
+    return Range(*ends)
+
+
+def minmax_range(
+    x: ArrayLike, *, axis: int | None = None, nan: NanPolicy = "raise", block_size: int | None = None
+) -> Range:
     """Return the smallest and the largest value of the data.
 
     Parameters
@@ -230,18 +277,22 @@ def minmax_range(x: ArrayLike, *, axis: int | None = None, nan: NanPolicy = "rai
         The channel axis: one range for each index along it. Without it, one range for all.
     nan : {"raise", "ignore"}, default "raise"
         What to do about NaN.
+    block_size : int, optional
+        Cut `axis` into blocks of this many values, the last one perhaps shorter: a range for each.
 
     Returns
     -------
     Range
-        Two floats, or two float64 arrays of shape ``(x.shape[axis],)``. Never widened to hold 0.
+        Two floats; or two float64 arrays of shape ``(x.shape[axis],)``; or of the shape of `x` but for
+        ``ceil(x.shape[axis] / block_size)`` along `axis`. Never widened to hold 0.
 
     Raises
     ------
     TypeError
-        If `x` is masked, ragged, complex, text or objects.
+        If `x` is masked, ragged, complex, text or objects, or `axis` or `block_size` is no integer.
     ValueError
-        If `x` is empty, holds an infinity, or NaN that are not to be ignored.
+        If `x` is empty, holds an infinity, or NaN that are not to be ignored; `axis` is out of range, or
+        `block_size` is below 1 or lacks its `axis`.
 
     Notes
     -----
@@ -254,5 +305,11 @@ def minmax_range(x: ArrayLike, *, axis: int | None = None, nan: NanPolicy = "rai
     Range(rmin=-1.0, rmax=3.0)
     >>> minmax_range([[-1.0, 2.0], [0.5, 3.0]], axis=0).rmax
     array([2., 3.])
+    >>> minmax_range([[1.0, 2.0, 3.0, 9.0]], axis=1, block_size=2).rmax
+    array([[2., 9.]])
     """
+    size = block_length(block_size, axis)
+    if size is not None and axis is not None:
+        check_nan_policy(nan)
+        return _block_ends(as_real(x), axis, size, nan)
     return per_channel(x, axis, nan, lambda channel: some_finite_data(channel, nan)[1:])

@@ -9,12 +9,13 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from quantnotes import kernels
-from quantnotes.mapping import QuantParams, check_params, spread
+from quantnotes.mapping import QuantParams, check_params, pieces
 from quantnotes.ranges import as_real, compute_type, some_finite_data
 from quantnotes.tables import html_table, percent, text_table
 
@@ -166,7 +167,7 @@ def code_ledger(x: ArrayLike, params: QuantParams) -> CodeLedger:
     x : array_like
         Finite real numbers, any shape, at least one.
     params : QuantParams
-        S and Z. Codes of all channels are counted together.
+        S and Z. Codes of all channels and blocks are counted together.
 
     Returns
     -------
@@ -177,7 +178,7 @@ def code_ledger(x: ArrayLike, params: QuantParams) -> CodeLedger:
     TypeError
         If `x` holds no real numbers, or `params` is no QuantParams.
     ValueError
-        If `x` is empty, holds NaN or an infinity, or lacks the channels of `params`.
+        If `x` is empty, holds NaN or an infinity, or lacks the channels or blocks of `params`.
 
     Notes
     -----
@@ -194,14 +195,15 @@ def code_ledger(x: ArrayLike, params: QuantParams) -> CodeLedger:
     check_params(params)
     array, grid = as_real(x), params.grid
     compute = compute_type(array.dtype)
-    scale, zero = spread(params, array.shape, compute)
+    parts = list(pieces(params, compute, array))
     _, low, high = some_finite_data(array, "raise")
     # Squares are summed in units of a power of two near the largest value: none overflows, none vanishes.
     unit = math.ldexp(1.0, min(max(math.frexp(max(-low, high))[1], -1000), 1023))
     counts = np.zeros(grid.codes, np.int64)
     below = above = 0
     noise = signal = worst = 0.0
-    for block, s, z, codes in kernels.code_steps(array, scale, zero, compute):
+    steps = (kernels.code_steps(part, s, z, compute) for s, z, part in parts)
+    for block, s, z, codes in chain.from_iterable(steps):
         below += int(np.count_nonzero(codes < grid.qmin))
         above += int(np.count_nonzero(codes > grid.qmax))
         np.clip(codes, grid.qmin, grid.qmax, out=codes)

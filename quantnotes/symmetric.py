@@ -14,19 +14,26 @@ from quantnotes.mapping import QuantParams
 
 
 def symmetric_params(
-    rmin: ArrayLike, rmax: ArrayLike, grid: IntGrid = INT8, *, axis: int | None = None
+    rmin: ArrayLike,
+    rmax: ArrayLike,
+    grid: IntGrid = INT8,
+    *,
+    axis: int | None = None,
+    block_size: int | None = None,
 ) -> QuantParams:
     """Return the scale that puts the larger end of the range on qmax, with Z = 0.
 
     Parameters
     ----------
-    rmin, rmax : float, or array_like of shape (channels,) when `axis` is given
+    rmin, rmax : float, or array_like of shape (channels,) when `axis` is given, or one entry a block
         The range of the data.
     grid : IntGrid, default INT8
         The codes that may be used. One that does not reach as far below 0 as above (an unsigned one)
         takes only data without negative values.
     axis : int, optional
         The channel axis of the data.
+    block_size : int, optional
+        Values along `axis` that share S, as given to :func:`minmax_range`.
 
     Returns
     -------
@@ -45,12 +52,16 @@ def symmetric_params(
     --------
     >>> symmetric_params(-254.0, 100.0).scale
     2.0
+    >>> from quantnotes import minmax_range
+    >>> w = [[1.0, -7.0, 0.5, 3.5]]
+    >>> symmetric_params(*minmax_range(w, axis=1, block_size=2), IntGrid.of(4), axis=1, block_size=2).scale
+    array([[1. , 0.5]])
     """
-    low, high = checked_ends(rmin, rmax, axis)
+    low, high = checked_ends(rmin, rmax, axis, block_size)
     if grid.qmin > -grid.qmax and (low < 0).any():
         raise ValueError(
             f"rmin is {rmin!r}, but the grid {grid.qmin}..{grid.qmax} reaches less far below 0 than above: "
             "use a signed grid, or asymmetric_params"
         )
     scale = usable_scale(np.maximum(np.abs(low), np.abs(high)) / grid.qmax, low, high)
-    return QuantParams(scale, np.zeros(scale.shape, np.int64), grid, axis)
+    return QuantParams(scale, np.zeros(scale.shape, np.int64), grid, axis, block_size)
