@@ -11,7 +11,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from quantnotes.grid import INT8, IntGrid
+from quantnotes.grid import INT8, IntGrid, check_grid
 from quantnotes.mapping import MIN_SCALE, QuantParams
 from quantnotes.ranges import as_real, block_length
 
@@ -81,7 +81,7 @@ def asymmetric_params(
     Raises
     ------
     TypeError
-        If an end holds no real numbers.
+        If an end holds no real numbers, or `grid` is no IntGrid.
     ValueError
         If an end is not finite, rmin exceeds rmax, shapes do not fit, or `anchor` is unknown.
 
@@ -94,6 +94,7 @@ def asymmetric_params(
     """
     if anchor not in ("max", "min"):
         raise ValueError(f'anchor must be "max" or "min", got {anchor!r}')
+    check_grid(grid)
     low, high = checked_ends(rmin, rmax, axis, block_size)
     low, high = np.minimum(low, 0.0), np.maximum(high, 0.0)
     steps = grid.qmax - grid.qmin

@@ -101,7 +101,7 @@ class IntGrid:
                 )
             return cls(0, 2**bits - 1)
         half = 2 ** (bits - 1)
-        return cls(-half + narrow, half - 1)
+        return cls(-half + bool(narrow), half - 1)
 
     @property
     def codes(self) -> int:
@@ -115,6 +115,12 @@ class IntGrid:
         small, large = np.dtype(names[0]), np.dtype(names[1])
         info = np.iinfo(small)
         return small if info.min <= self.qmin and self.qmax <= info.max else large
+
+
+def check_grid(grid: object) -> None:
+    """Raise TypeError unless `grid` is an IntGrid."""
+    if not isinstance(grid, IntGrid):
+        raise TypeError(f"grid must be an IntGrid, such as INT8, got {grid!r}")
 
 
 INT2 = IntGrid.of(2)

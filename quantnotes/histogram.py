@@ -19,6 +19,7 @@ from quantnotes import kernels
 from quantnotes.ranges import (
     FLOAT32,
     FLOAT64,
+    MAX_BINS,
     NanPolicy,
     Range,
     as_real,
@@ -43,14 +44,14 @@ class Histogram:
     Parameters
     ----------
     max_bins : int, default 2048
-        At least 2. Between max_bins / 2 and max_bins bins are in use once the data are spread out.
+        2 to 2**24. Between max_bins / 2 and max_bins bins are in use once the data are spread out.
 
     Raises
     ------
     TypeError
         If `max_bins` is no integer.
     ValueError
-        If `max_bins` is below 2.
+        If `max_bins` is below 2 or above 2**24.
 
     Attributes
     ----------
@@ -76,8 +77,8 @@ class Histogram:
             self.max_bins = operator.index(max_bins)
         except TypeError:
             raise TypeError(f"max_bins must be an integer, got {max_bins!r}") from None
-        if self.max_bins < 2:
-            raise ValueError(f"max_bins must be at least 2 (one for each sign), got {max_bins}")
+        if not 2 <= self.max_bins <= MAX_BINS:
+            raise ValueError(f"max_bins must be 2 (one for each sign) to {MAX_BINS}, got {max_bins}")
         self.n, self.min, self.max = 0, math.inf, -math.inf
         self._k, self._first = _MIN_EXPONENT, 0  # the bins are 2**_k wide, and the first is bin _first
         self._counts = np.zeros(0, np.int64)

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from quantnotes import kernels
-from quantnotes.grid import IntGrid
+from quantnotes.grid import IntGrid, check_grid
 from quantnotes.ranges import (
     FLOAT32,
     FLOAT64,
@@ -84,8 +84,7 @@ class QuantParams:
     block_size: int | None = None
 
     def __post_init__(self) -> None:
-        if not isinstance(self.grid, IntGrid):
-            raise TypeError(f"grid must be an IntGrid, got {self.grid!r}")
+        check_grid(self.grid)
         scale = as_real(self.scale, "scale").astype(np.float64)
         zero = as_real(self.zero_point, "zero_point")
         self._check_shapes(scale, zero)
@@ -247,6 +246,14 @@ def _real_type(dtype: DTypeLike) -> tuple[np.dtype[Any], np.dtype[Any]]:
     return wanted, compute_type(wanted)
 
 
+def _rounded(reals: Array, wanted: np.dtype[Any]) -> Array:
+    """Round what a wider `out` holds to `wanted`: float16 alone is narrower than what is computed in."""
+    if wanted == np.float16 and reals.dtype != wanted:
+        with np.errstate(over="ignore"):
+            reals[...] = reals.astype(wanted)
+    return reals
+
+
 def quantize(x: ArrayLike, params: QuantParams, *, out: Array | None = None) -> Array:
     """Turn reals into codes: ``q = clip(rint(x / S) + Z, qmin, qmax)``.
 
@@ -336,7 +343,7 @@ def dequantize(
     reals = _result(out, codes.shape, wanted)
     for s, z, q_part, part in pieces(params, compute, codes, reals):
         kernels.dequantize(q_part, s, z, compute, part)
-    return reals
+    return _rounded(reals, wanted)
 
 
 def fake_quantize(
@@ -380,4 +387,4 @@ def fake_quantize(
     for s, z, x_part, part in pieces(params, FLOAT64, array, reals):
         if kernels.fake_quantize(x_part, s, z, grid.qmin, grid.qmax, (compute, back), part):
             raise nan_error(array, "x", "NaN has no code; replace them first")
-    return reals
+    return _rounded(reals, wanted)

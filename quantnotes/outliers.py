@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from quantnotes.histogram import Histogram, range_of
-from quantnotes.ranges import FLOAT64, NanPolicy, Range, as_real, per_channel, some_finite_data
+from quantnotes.ranges import FLOAT64, MAX_BINS, NanPolicy, Range, as_real, per_channel, some_finite_data
 
 Array = NDArray[Any]
 
@@ -41,10 +41,10 @@ def note_histogram_scale(x: ArrayLike, int_max: float, bins: int = 100, keep: fl
     Raises
     ------
     TypeError
-        If `x` holds no real numbers.
+        If `x` holds no real numbers, or `bins` is no integer.
     ValueError
-        If `x` is empty or holds NaN or an infinity, `keep` is not in (0, 1], `int_max` is not positive, or
-        NumPy cannot cut so narrow a range into bins.
+        If `x` is empty or holds NaN or an infinity, `keep` is not in (0, 1], `int_max` is not positive,
+        `bins` is below 1 or above 2**24, or NumPy cannot cut so narrow a range into bins.
 
     Notes
     -----
@@ -63,7 +63,7 @@ def note_histogram_scale(x: ArrayLike, int_max: float, bins: int = 100, keep: fl
     _check_keep(keep)
     if not int_max > 0:
         raise ValueError(f"int_max must be above 0, got {int_max!r}")
-    counts, edges = np.histogram(array, bins)
+    counts, edges = np.histogram(array + np.uint8(0) if array.dtype == bool else array, _bin_count(bins))
     left, right = 0, len(counts) - 1
     while counts[left:right].sum() / len(array) > keep:
         if counts[left] <= counts[right]:
@@ -76,6 +76,16 @@ def note_histogram_scale(x: ArrayLike, int_max: float, bins: int = 100, keep: fl
 def _check_keep(keep: float) -> None:
     if not 0 < keep <= 1:
         raise ValueError(f"keep must be a fraction above 0 and at most 1, got {keep!r}")
+
+
+def _bin_count(bins: object) -> int:
+    try:
+        number = operator.index(bins)  # type: ignore[arg-type]
+    except TypeError:
+        raise TypeError(f"bins must be an integer, got {bins!r}") from None
+    if not 1 <= number <= MAX_BINS:
+        raise ValueError(f"bins must be 1 to {MAX_BINS}, got {bins}")
+    return number
 
 
 def _needed(keep: float, n: int) -> int:
@@ -124,7 +134,7 @@ def histogram_range(
     TypeError
         If `x` holds no real numbers, or `bins` is no integer.
     ValueError
-        If `keep` is not in (0, 1], `bins` is below 1, or `x` is empty or not finite.
+        If `keep` is not in (0, 1], `bins` is below 1 or above 2**24, or `x` is empty or not finite.
 
     Notes
     -----
@@ -139,12 +149,7 @@ def histogram_range(
     Range(rmin=1.0, rmax=99.0)
     """
     _check_keep(keep)
-    try:
-        number = operator.index(bins)
-    except TypeError:
-        raise TypeError(f"bins must be an integer, got {bins!r}") from None
-    if number < 1:
-        raise ValueError(f"bins must be at least 1, got {bins}")
+    number = _bin_count(bins)
 
     def one(channel: Array | Histogram) -> tuple[float, float]:
         if isinstance(channel, Histogram):

@@ -18,6 +18,8 @@ from quantnotes import kernels
 NanPolicy = Literal["raise", "ignore"]
 Array = NDArray[Any]
 
+MAX_BINS = 2**24  # of any histogram: its counts are all kept, 128 MB of them
+
 FLOAT32, FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)
 
 
@@ -257,7 +259,7 @@ def _block_ends(x: Array, axis: int, size: int, nan: NanPolicy) -> Range:
     """Return min and max of every block of `size` values along `axis`, shape of `x` but for that axis."""
     some_finite_data(x, nan)
     index = channel_axis(axis, x.ndim)
-    starts = np.arange(0, x.shape[index], size)
+    starts = np.arange(0, x.shape[index], min(size, x.shape[index]))
     ends = [f.reduceat(x, starts, axis=index).astype(FLOAT64) for f in (np.fmin, np.fmax)]  # they skip NaN
     if np.isnan(ends[0]).any():
         raise ValueError("a block of x holds nothing but NaN")

@@ -214,7 +214,7 @@ def code_ledger(x: ArrayLike, params: QuantParams) -> CodeLedger:
         signal += float(np.dot(values, values))
         worst = max(worst, float(np.abs(error).max()))
     ratio = signal / noise if noise else math.inf
-    sqnr = 10 * math.log10(ratio) if 0 < ratio < math.inf else math.copysign(math.inf, ratio - 1)
+    sqnr = 10 * math.log10(ratio) if ratio else -math.inf
     with np.errstate(over="ignore"):
         mse = float(np.float64(noise / array.size) * unit * unit)
     return CodeLedger(params, counts, below / array.size, above / array.size, mse, worst * unit, sqnr)
@@ -236,7 +236,7 @@ def ledger_table(ledgers: Mapping[str, CodeLedger]) -> LedgerTable:
     Raises
     ------
     TypeError
-        If a value is no CodeLedger.
+        If it is no mapping, a name is no string or a value no CodeLedger.
 
     Examples
     --------
@@ -245,7 +245,11 @@ def ledger_table(ledgers: Mapping[str, CodeLedger]) -> LedgerTable:
          codes used  entropy, bits  ends  clipped  SQNR, dB
     row     2 of 16           1.00   ---    0.0 %       inf
     """
+    if not isinstance(ledgers, Mapping):
+        raise TypeError(f"ledgers must be a mapping of names to ledgers, got {type(ledgers).__name__}")
     for name, ledger in ledgers.items():
+        if not isinstance(name, str):
+            raise TypeError(f"the name of a row must be a string, got {name!r}")
         if not isinstance(ledger, CodeLedger):
             raise TypeError(f"{name!r} must be a CodeLedger, got {type(ledger).__name__}")
     return LedgerTable(dict(ledgers))

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from quantnotes.asymmetric import checked_ends, usable_scale
-from quantnotes.grid import INT8, IntGrid
+from quantnotes.grid import INT8, IntGrid, check_grid
 from quantnotes.mapping import QuantParams
 
 
@@ -43,7 +43,7 @@ def symmetric_params(
     Raises
     ------
     TypeError
-        If an end holds no real numbers.
+        If an end holds no real numbers, or `grid` is no IntGrid.
     ValueError
         If an end is not finite, rmin exceeds rmax, shapes do not fit, or the grid has no room for
         negative values that are there.
@@ -57,6 +57,7 @@ def symmetric_params(
     >>> symmetric_params(*minmax_range(w, axis=1, block_size=2), IntGrid.of(4), axis=1, block_size=2).scale
     array([[1. , 0.5]])
     """
+    check_grid(grid)
     low, high = checked_ends(rmin, rmax, axis, block_size)
     if grid.qmin > -grid.qmax and (low < 0).any():
         raise ValueError(

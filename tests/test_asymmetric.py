@@ -190,3 +190,9 @@ def test_shapes_that_are_refused(rmin, rmax, axis):
 def test_unknown_anchor(anchor):
     with pytest.raises(ValueError, match="anchor"):
         asymmetric_params(-1.0, 1.0, anchor=anchor)
+
+
+@pytest.mark.parametrize("grid", [8, "int8", None, np.int8])
+def test_grid_must_be_one(grid):
+    with pytest.raises(TypeError, match="grid"):
+        asymmetric_params(0.0, 1.0, grid)

@@ -293,6 +293,16 @@ def test_nan_and_infinities_in_blocks():
 # --- what is refused ----------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("size", [9, 10, 2**70])
+def test_a_block_may_be_longer_than_the_axis(size):
+    x = sample((2, 9))
+    found = minmax_range(x, axis=1, block_size=size)
+    np.testing.assert_array_equal(found.rmax, x.max(axis=1, keepdims=True))
+    params = symmetric_params(*found, axis=1, block_size=size)
+    by_row = symmetric_params(*minmax_range(x, axis=0), axis=0)
+    assert_same_bits(quantize(x, params), quantize(x, by_row))
+
+
 @pytest.mark.parametrize("size", [0, -1])
 def test_blocks_have_at_least_one_value(size):
     for call in (

@@ -103,6 +103,12 @@ def test_unsigned_has_no_narrow_form():
         IntGrid.of(8, signed=False, narrow=True)
 
 
+@pytest.mark.parametrize("narrow", [5, -1, np.int8(-128), np.True_])
+def test_narrow_is_yes_or_no(narrow):
+    """It was added to qmin as the number that it is."""
+    assert IntGrid.of(8, narrow=narrow) == qn.INT8_NARROW
+
+
 @pytest.mark.parametrize(("qmin", "qmax"), [(0.0, 255), (0, 2.5), ("0", 15), (None, 7), (0, 255.0)])
 def test_ends_must_be_integers(qmin, qmax):
     with pytest.raises(TypeError):

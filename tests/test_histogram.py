@@ -225,8 +225,9 @@ def test_equality_is_of_the_state():
     assert histogram_of([0.0, 7.5], 8) != histogram_of([0.0, 7.75], 8)  # same counts, another max
 
 
-@pytest.mark.parametrize("max_bins", [1, 0, -1])
-def test_too_few_bins(max_bins):
+@pytest.mark.parametrize("max_bins", [1, 0, -1, 2**24 + 1, 2**70])
+def test_too_few_bins_or_too_many(max_bins):
+    """2**70 bins would have asked for 32 PiB at the first two values."""
     with pytest.raises(ValueError, match="max_bins"):
         Histogram(max_bins)
 

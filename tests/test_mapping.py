@@ -358,6 +358,17 @@ def test_out_gives_the_same_bits():
             np.testing.assert_array_equal(out, back)
 
 
+@pytest.mark.parametrize(("call", "x"), [(dequantize, [100, -100]), (fake_quantize, [51300.0, -51300.0])])
+def test_a_wider_out_holds_what_float16_holds(call, x):
+    """1025.5 is no float16: its neighbours are 1025 and 1026."""
+    params = QuantParams(512.75, 0, IntGrid(-200, 200))
+    for dtype in [np.float16, np.float32, np.float64]:
+        out = np.zeros(2, dtype)
+        assert call(x, params, dtype=np.float16, out=out) is out
+        np.testing.assert_array_equal(out, call(x, params, dtype=np.float16))
+    assert call(x, params, dtype=np.float16)[0] != call(x, params)[0]
+
+
 @pytest.mark.parametrize("view", [lambda x: x, lambda x: x[::-1]], ids=["itself", "itself reversed"])
 @pytest.mark.parametrize("size", [10, 300_001])
 def test_fake_quantize_in_place(view, size):

@@ -125,6 +125,12 @@ def test_note_scale_costs_11_db_on_clean_data(seed):
     assert note_ledger(clean, clean).sqnr_db == pytest.approx(27.7, abs=0.8)
 
 
+def test_note_scale_of_booleans():
+    """NumPy warns when it counts them."""
+    x = np.random.default_rng(0).random(50) < 0.5
+    assert note_histogram_scale(x, 1) == reference.note_scale(x.astype(np.uint8), 1)
+
+
 @pytest.mark.parametrize(("x", "word"), [([], "empty"), ([1.0, np.nan], "NaN"), ([1.0, np.inf], "inf")])
 def test_note_scale_refuses(x, word):
     with pytest.raises(ValueError, match=word):
@@ -251,10 +257,21 @@ def test_keep_outside_0_to_1(filtered, keep):
         filtered([1.0, 2.0], keep)
 
 
-@pytest.mark.parametrize("bins", [0, -1])
-def test_bins_below_one(bins):
+@pytest.mark.parametrize("bins", [0, -1, 2**24 + 1, 2**70])
+def test_bins_below_one_or_too_many(bins):
     with pytest.raises(ValueError, match="bins"):
         histogram_range([1.0, 2.0], bins=bins)
+    with pytest.raises(ValueError, match="bins"):
+        note_histogram_scale([1.0, 2.0], 127, bins)
+
+
+@pytest.mark.parametrize("bins", [None, 1.5, "auto", [1], np.ones(2)], ids=str)
+def test_bins_are_a_number(bins):
+    """NumPy takes the name of a rule or a list of edges; the filter is told a number."""
+    with pytest.raises(TypeError, match="bins"):
+        histogram_range([1.0, 2.0], bins=bins)
+    with pytest.raises(TypeError, match="bins"):
+        note_histogram_scale([1.0, 2.0], 127, bins)
 
 
 def test_one_bin_is_defined():

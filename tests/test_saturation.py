@@ -20,6 +20,7 @@ from quantnotes import (
     asymmetric_params,
     code_ledger,
     fake_quantize,
+    ledger_table,
     minmax_range,
     quantize,
     symmetric_params,
@@ -109,6 +110,18 @@ def test_values_far_out_are_clipped_not_wrapped():
     assert (ledger.clipped_low, ledger.clipped_high, ledger.codes_used) == (1 / 4, 2 / 4, 3)
 
 
+def test_values_at_the_end_of_float64():
+    """Their power of two, 2**1024, is no float64; nor are all decoded values."""
+    x = np.array([1.7e308, -1.7e308, 0.0])
+    exact = code_ledger(x, QuantParams(1.7e308, 0, INT8))
+    assert (exact.mse, exact.max_abs_error, exact.sqnr_db) == (0, 0, np.inf)
+    halved = code_ledger(x, QuantParams(0.85e308, 0, UINT2))  # the negative one is lost
+    assert (halved.mse, halved.max_abs_error) == (np.inf, 1.7e308)
+    assert halved.sqnr_db == pytest.approx(10 * np.log10(2), abs=1e-9)
+    beyond = code_ledger(x[:1], QuantParams(3.6e307, -256, IntGrid(-256, 255)))  # 5 S is no float64
+    assert (beyond.mse, beyond.max_abs_error, beyond.sqnr_db) == (np.inf, np.inf, -np.inf)
+
+
 @pytest.mark.parametrize("x", [np.zeros(5), np.float32([0.25, -0.75, 1]), np.zeros(()), np.float64(-0.0)])
 def test_no_error_is_infinite_sqnr(x):
     ledger = code_ledger(x, QuantParams(0.25, 3, INT8))
@@ -179,6 +192,14 @@ def test_numbers_are_python_s_and_the_ledger_is_frozen():
     assert {name: type(getattr(ledger, name)) for name in kinds} == kinds
     with pytest.raises(dataclasses.FrozenInstanceError):
         ledger.params = None
+
+
+@pytest.mark.parametrize(
+    "ledgers", [None, [1], {"row": 1}, {1: code_ledger([1.0], QuantParams(1.0, 0, INT8))}]
+)
+def test_a_table_is_made_of_named_ledgers(ledgers):
+    with pytest.raises(TypeError, match=r"ledgers|name|CodeLedger"):
+        ledger_table(ledgers)
 
 
 @pytest.fixture

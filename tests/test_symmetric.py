@@ -114,3 +114,9 @@ def test_ranges_that_are_refused(rmin, rmax):
 def test_shapes_that_are_refused(rmin, rmax, axis):
     with pytest.raises(ValueError, match=r"axis|rmin|rmax|length|shape"):
         symmetric_params(np.array(rmin), np.array(rmax), axis=axis)
+
+
+@pytest.mark.parametrize("grid", [8, "int8", None, np.int8])
+def test_grid_must_be_one(grid):
+    with pytest.raises(TypeError, match="grid"):
+        symmetric_params(0.0, 1.0, grid)
