@@ -6,7 +6,7 @@ READY := .venv/ready
 ROOT_FLAG := $(shell [ "$$(id -u)" = 0 ] && echo --allow-root)
 LAB_FLAGS ?=
 
-.PHONY: help lab test test-pages notebooks lint bench binder-badge clean
+.PHONY: help lab test test-pages notebooks lint fuzz bench binder-badge clean
 
 help:
 	@echo "make lab        open the notebooks in JupyterLab"
@@ -14,6 +14,7 @@ help:
 	@echo "make test-pages the notebooks in JupyterLab in a real browser, and their memory"
 	@echo "make notebooks  run all notebooks in place and put their metadata in order"
 	@echo "make lint       ruff and mypy alone"
+	@echo "make fuzz       odd input to every public function, in the long form"
 	@echo "make bench      speed and memory, as ratios taken in one run"
 	@echo "make binder-badge  write Binder's badge into README.md, from the remote called origin"
 	@echo "make clean      remove .venv and what tools left behind"
@@ -41,6 +42,9 @@ test-pages: $(READY)
 notebooks: $(READY)
 	$(BIN)/python tools/make_picture.py
 	$(BIN)/python tools/run_notebooks.py
+
+fuzz: $(READY)
+	$(BIN)/pytest --hypothesis-profile=fuzz --dist=load tests/test_fuzz.py
 
 binder-badge: $(READY)
 	$(BIN)/python tools/binder_badge.py

@@ -8,4 +8,5 @@ settings.register_profile("local", deadline=None, suppress_health_check=[HealthC
 settings.register_profile(
     "ci", settings.get_profile("local"), derandomize=True, database=None, print_blob=True
 )
+settings.register_profile("fuzz", settings.get_profile("local"), max_examples=10_000)  # `make fuzz`
 settings.load_profile("ci" if os.environ.get("CI") else "local")

@@ -185,3 +185,65 @@ BAD_TYPES = {
 }
 
 FLOAT_TYPES = [np.float16, ml_dtypes.bfloat16, np.float32, np.float64, np.longdouble]
+
+# --- whatever a caller may pass: for tests/test_fuzz.py -----------------------------------------------------
+
+NUMBER_TYPES = [bool, *(f"{kind}{size}" for kind in ("int", "uint") for size in (8, 16, 32, 64))]
+NUMBER_TYPES = [np.dtype(t) for t in [*NUMBER_TYPES, *FLOAT_TYPES]]
+SPECIAL_FLOATS = [0.0, -0.0, 0.5, -1.5, 2.5, 0.49999997, 127.5, -128.5, 1e-8, 5e-324, -1e-300, 1e-45,
+                  MIN_SCALE, 1e5, -65504.0, 1e20, 2.0**24, 2.0**63, -3.4028235e38, 1e39, 1e300,
+                  -1.7976931348623157e308]  # fmt: skip
+
+
+def _pool(dtype):
+    """A few numbers, among them those at which code breaks; NaN and infinities come on top."""
+    if dtype.kind == "b":
+        return st.booleans()
+    if dtype.kind in "iu":
+        info = np.iinfo(dtype)
+        return st.sampled_from([info.min, info.max, 0, 1, info.max // 2]) | st.integers(info.min, info.max)
+    return (
+        st.sampled_from(SPECIAL_FLOATS)
+        | st.floats(-10, 10)
+        | st.floats(allow_nan=False, allow_infinity=False)
+    )
+
+
+@st.composite
+def number_arrays(draw, dtypes=NUMBER_TYPES, max_dims=4):
+    """Arrays of any number type, shape, layout and byte order; now and then with NaN or infinities."""
+    dtype = draw(st.sampled_from(dtypes))
+    pool = draw(st.lists(_pool(dtype), min_size=1, max_size=6))
+    if dtype.kind not in "biu" and draw(st.integers(0, 5)) == 0:
+        pool += draw(st.sampled_from([[np.nan], [np.inf], [-np.inf], [np.nan, np.inf]]))
+    shape = draw(st.lists(st.sampled_from([1, 2, 3, 5, 7, 0]), max_size=max_dims))
+    picks = np.random.default_rng(draw(st.integers(0, 99))).integers(0, len(pool), shape)
+    with np.errstate(all="ignore"):
+        x = np.asarray(np.array(pool).astype(dtype)[picks])
+    if x.size and x.ndim:
+        x = LAYOUTS.get(draw(st.sampled_from(["plain", *LAYOUTS])), lambda same: same)(x)
+        if draw(st.integers(0, 9)) == 0:
+            x = np.broadcast_to(x[:1], x.shape)  # a stride of 0
+    return x
+
+
+no_numbers = st.sampled_from(
+    [*BAD_TYPES.values(), np.zeros(2, ml_dtypes.float8_e4m3fn), 2**70, {}, {1.0}, len]
+)
+nested_lists = st.recursive(
+    st.floats(-9, 9) | st.integers(-9, 9), lambda s: st.lists(s, max_size=3), max_leaves=6
+)
+anything = st.one_of(
+    number_arrays(), number_arrays(), number_arrays(), number_arrays(), nested_lists, no_numbers
+)
+
+
+def seldom(usual, odd):
+    """One in eight of the odd kind, so that what follows it is reached as well."""
+    return st.integers(0, 7).flatmap(lambda k: usual if k else odd)
+
+
+odd_scalars = st.sampled_from(
+    [None, True, "1", 1.5, np.nan, np.inf, -1, 0, 2**70, [1], np.ones(2), 1j, np.int8(-128)]
+)
+any_grid = seldom(grids, odd_scalars)

@@ -1,0 +1,701 @@
+"""Whatever comes in: a right result, or a ValueError or TypeError. No warning, no hang, no changed input.
+
+A short form runs with the other tests, `make fuzz` the long one. Every result is held against an invariant or
+against the plain reference, and input that the contract allows must not be refused.
+"""
+
+import contextlib
+import signal
+import threading
+import time
+import warnings
+
+import numpy as np
+import pytest
+import reference
+from hypothesis import given
+from hypothesis import strategies as st
+from strategies import (
+    MIN_SCALE,
+    NUMBER_TYPES,
+    any_grid,
+    anything,
+    grids,
+    intervals,
+    number_arrays,
+    odd_scalars,
+    seldom,
+    tensor_params,
+)
+
+import quantnotes
+from quantnotes import (
+    CodeLedger,
+    Histogram,
+    IntGrid,
+    LedgerTable,
+    QuantParams,
+    Range,
+    asymmetric_params,
+    code_ledger,
+    dequantize,
+    fake_quantize,
+    histogram_range,
+    ledger_table,
+    minmax_range,
+    note_histogram_scale,
+    quantize,
+    shortest_range,
+    symmetric_params,
+)
+
+SECONDS = 10  # a call on a hundred values; only a loop without an end takes so long
+
+REFUSED = object()
+
+
+@contextlib.contextmanager
+def no_longer_than(seconds):
+    """Raise in a call that hangs, where the system has alarms; tell of a slow one everywhere."""
+    alarm = hasattr(signal, "SIGALRM") and threading.current_thread() is threading.main_thread()
+
+    def stop(*_):
+        raise RuntimeError(f"no answer within {seconds} s")
+
+    if alarm:
+        before = signal.signal(signal.SIGALRM, stop)
+        signal.setitimer(signal.ITIMER_REAL, seconds)
+    start = time.perf_counter()
+    try:
+        yield
+    finally:
+        if alarm:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.signal(signal.SIGALRM, before)
+    assert time.perf_counter() - start < seconds
+
+
+def bits(value):
+    return (value.dtype, value.shape, value.tobytes()) if isinstance(value, np.ndarray) else repr(value)
+
+
+def attempt(call, *args, **kwargs):
+    """Return the result, or REFUSED after a ValueError or TypeError that says something."""
+    inputs = [v for k, v in [*enumerate(args), *kwargs.items()] if k != "out"]
+    before = [bits(v) for v in inputs]
+    try:
+        with warnings.catch_warnings(), no_longer_than(SECONDS):
+            warnings.simplefilter("error")
+            result = call(*args, **kwargs)
+    except (ValueError, TypeError) as error:
+        result = REFUSED
+        if not str(error):
+            raise RuntimeError("an error without a message") from None
+    if not any(isinstance(kwargs.get("out"), np.ndarray) and np.may_share_memory(kwargs["out"], v)
+               for v in inputs if isinstance(v, np.ndarray)):  # fmt: skip
+        assert before == [bits(v) for v in inputs], "the input has been changed"
+    return result
+
+
+# --- what the contract says of an input, in plain words -----------------------------------------------------
+
+
+def as_numbers(x):
+    """The array of real numbers that x is, or None."""
+    if isinstance(x, np.ma.MaskedArray):
+        return None
+    try:
+        array = np.asarray(x)
+    except ValueError:
+        return None
+    return array if array.dtype in NUMBER_TYPES or array.dtype.newbyteorder("=") in NUMBER_TYPES else None
+
+
+def float64(array):
+    with np.errstate(all="ignore"):
+        return array.astype(np.float64)
+
+
+def is_whole(value):
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+
+
+def is_axis(axis, ndim):
+    return is_whole(axis) and -ndim <= axis < ndim
+
+
+def fits(params, shape):
+    """True if data of that shape have the channels or blocks of params."""
+    if params.axis is None:
+        return True
+    if not is_axis(params.axis, len(shape)):
+        return False
+    counts = list(shape)
+    if params.block_size is None:
+        return counts[params.axis] == params.scale.size
+    counts[params.axis] = -(-counts[params.axis] // params.block_size)
+    return tuple(counts) == params.scale.shape
+
+
+def narrow(dtype):
+    return dtype.name == "bfloat16" or (dtype.kind == "f" and dtype.itemsize <= 4)
+
+
+def holds(params, is_narrow):
+    """True if the scales are finite in the type that is computed in."""
+    with np.errstate(over="ignore"):
+        return not is_narrow or bool(np.isfinite(np.asarray(params.scale).astype(np.float32)).all())
+
+
+def everywhere(values, params, shape):
+    """S or Z of every element: repeated along the axis, the definition of channels and blocks."""
+    values = np.asarray(values)
+    if params.axis is None:
+        return np.broadcast_to(values, shape)
+    axis = params.axis % len(shape)
+    if params.block_size is not None:
+        return np.repeat(values, params.block_size, axis)[(*[slice(None)] * axis, slice(shape[axis]))]
+    return np.broadcast_to(values.reshape([-1 if i == axis else 1 for i in range(len(shape))]), shape)
+
+
+def some_elements(array, params):
+    """Up to five elements, with their S and Z."""
+    scales, zeros = (everywhere(v, params, array.shape) for v in (params.scale, params.zero_point))
+    for i in np.random.default_rng(array.size).permutation(array.size)[:5]:
+        at = np.unravel_index(i, array.shape)
+        yield at, float(scales[at]), int(zeros[at])
+
+
+# --- parameters and outputs to go with data -----------------------------------------------------------------
+
+wide_scales = st.floats(1e-3, 1e3) | st.floats(MIN_SCALE, 1.7e308)
+
+
+@st.composite
+def params_for(draw, x):
+    """Parameters of every kind, for the shape of x or, seldom, another."""
+    array = as_numbers(x)
+    shape = (2, 3) if array is None else array.shape
+    if draw(st.integers(0, 7)) == 0:
+        shape = draw(st.sampled_from([(3,), (2, 3), (5, 1, 2)]))
+    kind = draw(st.sampled_from(["tensor", "channel", "block"]))
+    if kind == "tensor" or 0 in shape or not shape:
+        return draw(tensor_params(scales=wide_scales))
+    axis, grid = draw(st.integers(-len(shape), len(shape) - 1)), draw(grids)
+    counts, size = [shape[axis]], None
+    if kind == "block":
+        counts, size = list(shape), draw(st.integers(1, 8))
+        counts[axis] = -(-counts[axis] // size)
+    rng = np.random.default_rng(draw(st.integers(0, 99)))
+    scale = rng.choice(draw(st.lists(wide_scales, min_size=1, max_size=4)), counts)
+    return QuantParams(scale, rng.integers(grid.qmin, grid.qmax, counts, endpoint=True), grid, axis, size)
+
+
+@st.composite
+def data_and_params(draw, data=anything):
+    x = draw(data)
+    return x, draw(seldom(params_for(x), odd_scalars))
+
+
+OUT_TYPES = [
+    np.int8,
+    np.uint8,
+    np.int16,
+    np.uint16,
+    np.int64,
+    np.float16,
+    np.float32,
+    np.float64,
+    ">f4",
+    ">i2",
+]
+
+
+@st.composite
+def out_for(draw, x):
+    """None; an array; x itself or reversed; or something that cannot take a result."""
+    array = as_numbers(x)
+    shape = () if array is None else array.shape
+    kind = draw(
+        st.sampled_from(["none", "none", "array", "array", "odd", "shape", "read-only", "x", "x reversed"])
+    )
+    if kind == "none":
+        return None
+    if kind == "odd":
+        return draw(odd_scalars)
+    if kind.startswith("x") and isinstance(x, np.ndarray):
+        return x[::-1] if kind == "x reversed" and x.ndim else x
+    out = np.full((*shape, 2) if kind == "shape" else shape, 77, draw(st.sampled_from(OUT_TYPES)))
+    out.flags.writeable = kind != "read-only"
+    return out
+
+
+def takes(out, dtype, shape):
+    if out is None:
+        return True
+    return (
+        isinstance(out, np.ndarray)
+        and np.can_cast(dtype, out.dtype, "safe")
+        and out.shape == shape
+        and out.flags.writeable
+    )
+
+
+# --- the mapping --------------------------------------------------------------------------------------------
+
+
+def code_of(value, scale, zero, grid, is_narrow):
+    return reference.quantize(value, scale, zero, grid, reference.FLOAT32 if is_narrow else reference.FLOAT64)
+
+
+@given(data_and_params(), st.data())
+def test_quantize(case, data):
+    (x, params), out = case, data.draw(out_for(case[0]))
+    array = as_numbers(x)
+    values = None if array is None else float64(array)
+    codes = attempt(quantize, x, params, out=out)
+    allowed = (
+        array is not None
+        and isinstance(params, QuantParams)
+        and fits(params, array.shape)
+        and holds(params, narrow(array.dtype))
+        and not np.isnan(values).any()
+        and takes(out, params.grid.dtype, array.shape)
+    )
+    assert (codes is not REFUSED) == allowed
+    if allowed:
+        assert codes is out if out is not None else codes.dtype == params.grid.dtype
+        assert codes.shape == array.shape
+        assert np.all((codes >= params.grid.qmin) & (codes <= params.grid.qmax))
+        for at, scale, zero in some_elements(array, params):
+            assert codes[at] == code_of(float(values[at]), scale, zero, params.grid, narrow(array.dtype))
+
+
+LARGEST = int(np.finfo(np.float64).max)
+REAL_TYPES = st.sampled_from([np.float16, np.float32, np.float64, "f4", ">f8"])
+
+
+@given(
+    data_and_params(),
+    st.data(),
+    seldom(REAL_TYPES, st.sampled_from([np.int8, np.longdouble, complex, "x", None, 3])),
+)
+def test_fake_quantize(case, data, dtype):
+    (x, params), out = case, data.draw(out_for(case[0]))
+    twin = x.copy() if isinstance(x, np.ndarray) else x
+    reals = attempt(fake_quantize, x, params, dtype=dtype, out=out)
+    codes = attempt(quantize, twin, params)
+    expected = REFUSED if codes is REFUSED else attempt(dequantize, codes, params, dtype=dtype)
+    if expected is REFUSED or not takes(out, expected.dtype, expected.shape):
+        assert reals is REFUSED
+    else:
+        assert reals is out if out is not None else reals.dtype == expected.dtype
+        np.testing.assert_array_equal(reals, expected)
+
+
+@st.composite
+def codes_and_params(draw):
+    """Codes of the grid, or whatever else."""
+    q, params = draw(
+        data_and_params(seldom(number_arrays([t for t in NUMBER_TYPES if t.kind in "iu"]), anything))
+    )
+    if (
+        isinstance(params, QuantParams)
+        and isinstance(q, np.ndarray)
+        and q.dtype.kind in "iu"
+        and draw(st.integers(0, 4))
+    ):
+        q = np.clip(
+            q, max(params.grid.qmin, np.iinfo(q.dtype).min), min(params.grid.qmax, np.iinfo(q.dtype).max)
+        )
+    return q, params
+
+
+@given(codes_and_params(), st.data(), REAL_TYPES)
+def test_dequantize(case, data, dtype):
+    (q, params), out = case, data.draw(out_for(case[0]))
+    array, single = as_numbers(q), np.dtype(dtype).itemsize <= 4
+    before = None if array is None else array.astype(object)
+    reals = attempt(dequantize, q, params, dtype=dtype, out=out)
+    allowed = (
+        array is not None
+        and (array.dtype.kind in "iu" or (isinstance(q, list) and array.size == 0))
+        and isinstance(params, QuantParams)
+        and all(params.grid.qmin <= int(v) <= params.grid.qmax for v in before.ravel())
+        and fits(params, array.shape)
+        and holds(params, single)
+        and np.dtype(dtype).isnative
+        and takes(out, np.dtype(dtype), array.shape)
+    )
+    assert (reals is not REFUSED) == allowed
+    if allowed:
+        assert reals is out if out is not None else reals.dtype == np.dtype(dtype)
+        assert not np.isnan(reals).any()
+        for at, scale, zero in some_elements(array, params):
+            bits_of = reference.FLOAT32 if single else reference.FLOAT64
+            exact = reference.rounded((int(before[at]) - zero) * reference.rounded(scale, bits_of), bits_of)
+            with np.errstate(over="ignore"):
+                wide = np.float64(exact if abs(exact) <= LARGEST else np.inf * (1 if exact > 0 else -1))
+                expected = wide.astype(np.float32).astype(dtype) if single else wide
+            assert reals[at] == expected
+
+
+@given(
+    seldom(st.floats(MIN_SCALE, 1e300) | st.lists(st.floats(1e-3, 1e3), max_size=3), anything),
+    seldom(st.integers(-200, 300) | st.lists(st.integers(-9, 9), max_size=3), anything),
+    any_grid,
+    seldom(st.none() | st.integers(-2, 2), odd_scalars),
+    seldom(st.none() | st.integers(1, 4), odd_scalars),
+)
+def test_quant_params(scale, zero_point, grid, axis, block_size):
+    params = attempt(QuantParams, scale, zero_point, grid, axis, block_size)
+    if params is not REFUSED:
+        assert np.all(np.isfinite(params.scale))
+        assert np.all(np.asarray(params.scale) >= MIN_SCALE)
+        assert np.all(
+            (np.asarray(params.zero_point) >= grid.qmin) & (np.asarray(params.zero_point) <= grid.qmax)
+        )
+        np.testing.assert_array_equal(params.scale, float64(np.asarray(scale)))
+        np.testing.assert_array_equal(params.zero_point, np.asarray(zero_point))
+        assert params == QuantParams(params.scale, params.zero_point, grid, axis, block_size)
+        assert isinstance(hash(params), int)
+        assert attempt(repr, params)
+        low, high = attempt(lambda: params.range)
+        assert np.all(np.asarray(low) <= np.asarray(high))
+    elif isinstance(scale, float) and is_whole(zero_point) and isinstance(grid, IntGrid):
+        assert (
+            not grid.qmin <= zero_point <= grid.qmax
+            or scale < MIN_SCALE
+            or axis is not None
+            or block_size is not None
+        )
+
+
+@given(seldom(st.integers(-(2**16), 2**16), odd_scalars), seldom(st.integers(-9, 2**17), odd_scalars))
+def test_int_grid(qmin, qmax):
+    grid = attempt(IntGrid, qmin, qmax)
+    if is_whole(qmin) and is_whole(qmax):
+        low, high = int(qmin), int(qmax)
+        allowed = low <= 0 < high and (low == 0 or low >= -(2**15)) and high < 2 ** (16 - (low < 0))
+        assert (grid is not REFUSED) == allowed
+    if grid is not REFUSED:
+        assert (grid.qmin, grid.qmax, grid.codes) == (int(qmin), int(qmax), int(qmax) - int(qmin) + 1)
+        info = np.iinfo(grid.dtype)
+        assert info.min <= grid.qmin < grid.qmax <= info.max
+
+
+@given(
+    seldom(st.integers(0, 20), odd_scalars),
+    seldom(st.booleans(), odd_scalars),
+    seldom(st.booleans(), odd_scalars),
+)
+def test_int_grid_of(bits, signed, narrow):
+    grid = attempt(IntGrid.of, bits, signed, narrow)
+    if grid is not REFUSED:
+        half = 2 ** (int(bits) - 1)
+        expected = (-half + bool(narrow), half - 1) if signed else (0, 2 * half - 1)
+        assert (grid.qmin, grid.qmax) == expected
+
+
+# --- ranges -------------------------------------------------------------------------------------------------
+
+axes = seldom(st.none() | st.integers(-4, 3), odd_scalars)
+policies = seldom(st.sampled_from(["raise", "ignore"]), odd_scalars)
+
+
+def own_range(values, nan):
+    """Min and max of a part, or None where there is none to be had."""
+    values = [float(v) for v in values.ravel()]
+    if nan == "ignore":
+        values = [v for v in values if v == v]
+    finite = values and all(np.isfinite(values))
+    return (min(values), max(values)) if finite else None
+
+
+def parts_of(x, axis, block_size=None):
+    """The whole array, its channels or its blocks, as float64; None for what has no such parts."""
+    array = as_numbers(x)
+    if (
+        array is None
+        or not (axis is None or is_axis(axis, array.ndim))
+        or (axis is None and block_size is not None)
+    ):
+        return None
+    array = float64(array)
+    if axis is None:
+        return [array]
+    if block_size is None:
+        return list(np.moveaxis(array, axis, 0))
+    if not is_whole(block_size) or block_size < 1:
+        return None
+    lines = np.moveaxis(array, axis, -1).reshape(-1, array.shape[axis]) if array.size else []
+    return [line[i : i + block_size] for line in lines for i in range(0, len(line), block_size)]
+
+
+def expected_ranges(x, axis, nan, block_size=None):
+    parts = parts_of(x, axis, block_size) if isinstance(nan, str) and nan in ("raise", "ignore") else None
+    ranges = [own_range(part, nan) for part in parts] if parts else [None]
+    return None if None in ranges else ranges
+
+
+@given(anything, axes, policies, seldom(st.none() | st.integers(1, 4), odd_scalars))
+def test_minmax_range(x, axis, nan, block_size):
+    found = attempt(minmax_range, x, axis=axis, nan=nan, block_size=block_size)
+    expected = expected_ranges(x, axis, nan, block_size)
+    assert (found is not REFUSED) == (expected is not None)
+    if expected is None:
+        return
+    if block_size is not None:
+        found = [np.moveaxis(end, axis, -1).ravel() for end in found]
+    np.testing.assert_array_equal(np.transpose(found).reshape(-1, 2), expected)
+
+
+def check_filtered(found, x, keep, axis, nan):
+    expected = expected_ranges(x, axis, nan)
+    assert (found is not REFUSED) == (expected is not None)
+    if expected is None:
+        return
+    assert isinstance(found, Range)
+    for part, (low, high), own in zip(
+        parts_of(x, axis), np.transpose(found).reshape(-1, 2), expected, strict=True
+    ):
+        values = part[~np.isnan(part)]
+        assert own[0] <= low <= high <= own[1]
+        assert {low, high} <= set(values.ravel().tolist())
+        assert np.count_nonzero((values >= low) & (values <= high)) / values.size >= keep
+
+
+keeps = st.floats(0, 1, exclude_min=True) | st.sampled_from([1, 0.5, np.float32(0.99)])
+
+
+@given(anything, seldom(keeps, odd_scalars), seldom(st.integers(1, 200), odd_scalars), axes, policies)
+def test_histogram_range(x, keep, bins, axis, nan):
+    found = attempt(histogram_range, x, keep, bins, axis=axis, nan=nan)
+    if (
+        isinstance(keep, (int, float, np.floating))
+        and 0 < keep <= 1
+        and is_whole(bins)
+        and 1 <= bins <= 2**24
+    ):
+        check_filtered(found, x, keep, axis, nan)
+
+
+@given(anything, seldom(keeps, odd_scalars), axes, policies)
+def test_shortest_range(x, keep, axis, nan):
+    found = attempt(shortest_range, x, keep, axis=axis, nan=nan)
+    if isinstance(keep, (int, float, np.floating)) and 0 < keep <= 1:
+        check_filtered(found, x, keep, axis, nan)
+
+
+@given(
+    anything,
+    seldom(st.integers(1, 300), odd_scalars),
+    seldom(st.integers(1, 200), odd_scalars),
+    seldom(keeps, odd_scalars),
+)
+def test_note_histogram_scale(x, int_max, bins, keep):
+    found = attempt(note_histogram_scale, x, int_max, bins, keep)
+    if found is not REFUSED:
+        assert type(found) is float
+        assert 0 <= found < np.inf
+
+
+# --- parameters ---------------------------------------------------------------------------------------------
+
+
+@st.composite
+def range_ends(draw):
+    """rmin, rmax, axis and block_size: numbers, or arrays one a channel or block; or whatever."""
+    if draw(st.integers(0, 5)) == 0:
+        return draw(anything), draw(anything), draw(axes), None
+    pairs = draw(st.lists(intervals(1.7e308), min_size=1, max_size=4))
+    if draw(st.booleans()):
+        return *pairs[0], None, None
+    low, high = np.transpose(pairs)
+    if draw(st.booleans()):
+        return low, high, draw(axes), None
+    return low[None], high[None], draw(st.sampled_from([0, 1, -1, 2])), draw(st.integers(1, 3))
+
+
+def check_params(params, ends, grid, allowed, one):
+    rmin, rmax, axis, block_size = ends
+    if not isinstance(grid, IntGrid) or isinstance(rmin, list):
+        return
+    low, high = as_numbers(rmin), as_numbers(rmax)
+    ndim = int(axis is not None) if block_size is None else 2
+    allowed = (
+        allowed
+        and low is not None
+        and high is not None
+        and low.shape == high.shape
+        and low.size > 0
+        and low.ndim == ndim
+        and (axis is None or is_whole(axis))
+        and (block_size is None or is_axis(axis, 2))
+        and bool(
+            np.all(np.isfinite(float64(low)) & np.isfinite(float64(high)) & (float64(low) <= float64(high)))
+        )
+    )
+    assert (params is not REFUSED) == allowed
+    if allowed:
+        assert (params.grid, params.axis, params.block_size) == (grid, axis, block_size)
+        found = zip(np.ravel(params.scale), np.ravel(params.zero_point), strict=True)
+        for pair, a, b in zip(found, float64(low).ravel(), float64(high).ravel(), strict=True):
+            scale, zero = one(float(a), float(b))
+            assert pair[0] == scale
+            assert pair[1] == zero or (a == b == 0 and grid.qmin <= pair[1] <= grid.qmax)
+
+
+@given(range_ends(), any_grid, seldom(st.sampled_from(["max", "min"]), odd_scalars))
+def test_asymmetric_params(ends, grid, anchor):
+    rmin, rmax, axis, block_size = ends
+    params = attempt(asymmetric_params, rmin, rmax, grid, axis=axis, anchor=anchor, block_size=block_size)
+    known = isinstance(anchor, str) and anchor in ("max", "min")
+    # where the width overflows float64 the library divides first: the reference would not
+    wide = [
+        v is not None and np.abs(float64(v)).max(initial=0) > 8e307 for v in map(as_numbers, (rmin, rmax))
+    ]
+    if not any(wide):
+        check_params(params, ends, grid, known, lambda a, b: reference.asymmetric_params(a, b, grid, anchor))
+
+
+@given(range_ends(), any_grid)
+def test_symmetric_params(ends, grid):
+    rmin, rmax, axis, block_size = ends
+    params = attempt(symmetric_params, rmin, rmax, grid, axis=axis, block_size=block_size)
+    room = isinstance(grid, IntGrid) and grid.qmin <= -grid.qmax
+    low = as_numbers(rmin)
+    room = room or (low is not None and bool(np.all(float64(low) >= 0)))
+    check_params(params, ends, grid, room, lambda a, b: (reference.symmetric_params(a, b, grid), 0))
+
+
+# --- ledgers ------------------------------------------------------------------------------------------------
+
+
+@given(data_and_params())
+def test_code_ledger(case):
+    x, params = case
+    array = as_numbers(x)
+    ledger = attempt(code_ledger, x, params)
+    allowed = (
+        array is not None
+        and isinstance(params, QuantParams)
+        and array.size > 0
+        and bool(np.isfinite(float64(array)).all())
+        and fits(params, array.shape)
+        and holds(params, narrow(array.dtype))
+    )
+    assert (ledger is not REFUSED) == allowed
+    if not allowed:
+        return
+    codes = quantize(x, params).astype(int).ravel()
+    np.testing.assert_array_equal(
+        ledger.counts, np.bincount(codes - params.grid.qmin, minlength=params.grid.codes)
+    )
+    assert 0 <= ledger.clipped_low + ledger.clipped_high <= 1
+    assert ledger.mse >= 0
+    assert (
+        0 <= ledger.max_abs_error < np.inf or np.abs(float64(array)).max() > 1e300 or not holds(params, True)
+    )
+    assert not np.isnan(ledger.sqnr_db)
+    assert attempt(str, ledger)
+    assert attempt(str, attempt(ledger_table, {"row": ledger}))
+
+
+LEDGER = code_ledger([1.0, 2.0], QuantParams(1.0, 0, IntGrid(-4, 3)))
+
+
+@given(
+    odd_scalars
+    | st.dictionaries(
+        seldom(st.text(max_size=3), st.integers()), seldom(st.just(LEDGER), odd_scalars), max_size=3
+    )
+)
+def test_ledger_table(ledgers):
+    table = attempt(ledger_table, ledgers)
+    if isinstance(ledgers, dict) and all(isinstance(v, CodeLedger) for v in ledgers.values()):
+        assert (table is not REFUSED) == all(isinstance(name, str) for name in ledgers)
+    if table is not REFUSED:
+        assert isinstance(table, LedgerTable)
+        assert len(attempt(str, table).split("\n")) >= 1 + len(ledgers)
+        assert attempt(table._repr_html_).count("<tr>") == 1 + len(ledgers)
+
+
+# --- the histogram ------------------------------------------------------------------------------------------
+
+
+def seen(h):
+    return h.counts.tolist(), h.edges.tolist(), h.n, h.min, h.max
+
+
+@given(st.lists(anything, min_size=1, max_size=3), seldom(st.integers(2, 300), odd_scalars), policies)
+def test_histogram(batches, max_bins, nan):
+    h = attempt(Histogram, max_bins)
+    if h is REFUSED:
+        assert not (is_whole(max_bins) and 2 <= max_bins <= 2**24)
+        return
+    counted = []
+    for x in batches:
+        before, array = seen(h), as_numbers(x)
+        done = attempt(h.update, x, nan)
+        values = [] if array is None else [float(v) for v in float64(array).ravel()]
+        if isinstance(nan, str) and nan == "ignore":
+            values = [v for v in values if v == v]
+        allowed = (
+            array is not None
+            and isinstance(nan, str)
+            and nan in ("raise", "ignore")
+            and all(np.isfinite(values))
+        )
+        assert (done is not REFUSED) == allowed
+        if allowed:
+            assert done is h
+            counted += values
+        else:
+            assert seen(h) == before
+    if counted:
+        k, first, counts = reference.histogram(counted, h.max_bins)
+        assert seen(h) == (
+            counts,
+            reference.histogram_edges(k, first, len(counts)),
+            len(counted),
+            min(counted),
+            max(counted),
+        )
+        halves = [Histogram(h.max_bins).update(part) for part in np.array_split(np.array(counted), 2)]
+        assert halves[1] | halves[0] == h
+    assert attempt(repr, h)
+
+
+@given(odd_scalars | st.builds(Histogram, st.sampled_from([8, 2048])))
+def test_histogram_merge(other):
+    h = Histogram().update([1.0, 2.0])
+    before = seen(h)
+    done = attempt(h.merge, other)
+    assert (done is not REFUSED) == (isinstance(other, Histogram) and other.max_bins == 2048)
+    assert seen(h) == before
+    assert (attempt(lambda: h | other) is REFUSED) == (done is REFUSED)
+
+
+# --- nothing is left out ------------------------------------------------------------------------------------
+
+
+@given(odd_scalars | st.sampled_from(["", "gelu", "../gelu_output", "GELU_OUTPUT"]))
+def test_samples(name):
+    for call in (quantnotes.samples.load, quantnotes.samples.describe):
+        assert attempt(call, name) is REFUSED
+
+
+MADE_BY_OTHERS = {"CodeLedger", "LedgerTable", "Range"}  # results; nothing is passed to them
+
+
+def test_every_public_function_is_fuzzed():
+    public = {name for name in quantnotes.__all__ if callable(getattr(quantnotes, name))} - MADE_BY_OTHERS
+    snake = {"IntGrid": "int_grid", "QuantParams": "quant_params", "Histogram": "histogram"}
+    assert {f"test_{snake.get(name, name)}" for name in public} <= set(globals())
+
+
+@pytest.mark.parametrize("seconds", [0.05])
+def test_a_hang_is_noticed(seconds):
+    with pytest.raises((RuntimeError, AssertionError)), no_longer_than(seconds):
+        time.sleep(1)
