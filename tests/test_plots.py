@@ -78,6 +78,12 @@ def test_lines_give_prediction_and_measurement_one_colour():
     assert labels(ax) == ("bits", "dB")
 
 
+def test_lines_are_told_apart_by_more_than_their_colour():
+    ax = plots.lines([2, 4], {}, {str(i): [i, i] for i in range(len(plots.SERIES))})
+    assert len({line.get_marker() for line in ax.lines}) == len(plots.SERIES)
+    assert len({str(line._dash_pattern) for line in ax.lines}) == len(plots.SERIES)
+
+
 def test_value_histogram_counts_everything_and_marks_ranges():
     x = np.random.default_rng(0).standard_normal((10, 100))
     ax = plots.value_histogram(x, {"all": Range(-3.0, 3.0), "some": Range(-1.0, 1.0)}, bins=20)
@@ -244,7 +250,7 @@ def test_the_palette_stays_apart_for_colour_blind_readers(deficiency):
     """A distance of 10 in CAM02-UCS is several times what can just be told apart."""
     from colorspacious import deltaE
 
-    colors = [plots.REAL, plots.CODE, plots.CLIPPED, plots.UNUSED, plots.OTHER]
+    colors = [plots.REAL, plots.CODE, plots.CLIPPED, plots.UNUSED, plots.OTHER, *plots.SERIES]
     seen = [simulated(color, deficiency) for color in colors]
     for i, one in enumerate(seen):
         for other in seen[:i]:

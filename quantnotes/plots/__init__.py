@@ -2,9 +2,10 @@
 
 A function draws on the `ax` it is given, or on one it makes, and returns it; `show` puts the figure into
 a notebook, with the text that stands for it where it cannot be seen. One colour has one meaning
-throughout (`REAL`, `CODE`, `CLIPPED`, `UNUSED`, `OTHER`); they stay apart for colour-blind readers, being
-of the palette that M. Okabe and K. Ito proposed in 2002, the grey a little darker. Left out: pyplot and
-its global state.
+throughout (`REAL`, `CODE`, `CLIPPED`, `UNUSED`, `OTHER`), and what has no meaning of its own, such as a
+method beside others, takes one of `SERIES`. All stay apart for colour-blind readers: they are of the
+palette that M. Okabe and K. Ito proposed in 2002, the grey a little darker, with three more for `SERIES`.
+Left out: pyplot and its global state.
 """
 
 from quantnotes.plots.charts import bars, flow, lines

@@ -12,6 +12,8 @@ from numpy.typing import ArrayLike
 from quantnotes.plots.frame import REAL, SERIES, canvas
 
 _MARKERS = "osD^vP"
+_DASHES = ("-", "--", ":", "-.", (0, (6, 1)), (0, (1, 3)))
+_LOOKS = tuple(zip(SERIES, _MARKERS, _DASHES, strict=True))  # a colour alone says nothing on a grey print
 
 
 def lines(
@@ -23,6 +25,8 @@ def lines(
     ax: Axes | None = None,
 ) -> Axes:
     """Draw predictions as lines and measurements as points of the same colour where the names agree.
+
+    Each series has a colour, a marker and a kind of dash of its own.
 
     Parameters
     ----------
@@ -46,15 +50,14 @@ def lines(
     """
     ax = canvas(ax, 3.2)
     names = list(dict.fromkeys([*predicted, *measured]))
-    looks = dict(zip(names, zip(SERIES, _MARKERS, strict=True), strict=False))
+    looks = dict(zip(names, _LOOKS, strict=False))
     for name, y in predicted.items():
-        ax.plot(x, y, color=looks[name][0], lw=1.5, label=f"{name}, predicted")
+        color, _, dashes = looks[name]
+        ax.plot(x, y, color=color, ls=dashes, lw=1.5, label=f"{name}, predicted")
     for name, y in measured.items():
-        color, marker = looks[name]
-        ls = "" if name in predicted else ":"
-        ax.plot(
-            x, y, color=color, marker=marker, ls=ls, label=f"{name}, measured" if name in predicted else name
-        )
+        color, marker, dashes = looks[name]
+        ls, label = ("", f"{name}, measured") if name in predicted else (dashes, name)
+        ax.plot(x, y, color=color, marker=marker, ls=ls, lw=1, label=label)
     ax.set(xlabel=xlabel, ylabel=ylabel)
     ax.grid(color="#DDDDDD")
     if np.issubdtype(np.asarray(x).dtype, np.integer):
