@@ -112,6 +112,17 @@ def test_code_histogram_shows_the_ledger_and_hatches_what_is_unused():
     assert labels(ax) == ("code q (hatched: unused)", "values (log)")
 
 
+def test_code_histogram_points_at_end_codes_that_few_values_have():
+    params = QuantParams(1.0, 0, INT4)
+    ax = plots.code_histogram(code_ledger([-8.0, *[0.0] * 50, 7.0, 7.0], params))
+    assert [(text.get_text(), text.xy, text.get_ha()) for text in ax.texts] == [
+        ("1 value", (-8, 1), "left"),
+        ("2 values", (7, 2), "right"),
+    ]
+    assert all(text.arrow_patch for text in ax.texts)
+    assert not plots.code_histogram(code_ledger([0.0, *[7.0] * 10], params)).texts
+
+
 def test_values_above_codes_shares_the_scale():
     x = np.array([-1.0, 0.0, 2.0])
     params = asymmetric_params(-1.0, 2.0, UINT2)

@@ -13,6 +13,8 @@ from quantnotes.plots.frame import CLIPPED, CODE, REAL, SERIES, UNUSED, axes, ca
 from quantnotes.ranges import Range
 from quantnotes.saturation import CodeLedger
 
+_FEW = 10  # values: a bar lower than that is easily overlooked
+
 
 def value_histogram(
     x: ArrayLike, ranges: Mapping[str, Range] | None = None, bins: int = 120, ax: Axes | None = None
@@ -56,6 +58,8 @@ def value_histogram(
 def code_histogram(ledger: CodeLedger, ax: Axes | None = None, title: str = "") -> Axes:
     """Draw how many values have each code, on a logarithmic axis, the unused codes hatched.
 
+    An arrow points at an end code that few values have: its bar is short, narrow and at the frame.
+
     Parameters
     ----------
     ledger : CodeLedger
@@ -93,6 +97,17 @@ def code_histogram(ledger: CodeLedger, ax: Axes | None = None, title: str = "") 
         hatch="////",
         lw=0,
     )
+    for side, code, count in (("left", codes[0], ledger.counts[0]), ("right", codes[-1], ledger.counts[-1])):
+        if 0 < count < _FEW:
+            ax.annotate(
+                "1 value" if count == 1 else f"{count} values",
+                (code, count),
+                (code, 30 * count),
+                fontsize=8,
+                ha=side,
+                bbox={"facecolor": "white", "edgecolor": "none", "pad": 1.0},
+                arrowprops={"arrowstyle": "->", "color": "black"},
+            )
     facts = (
         f"{ledger.codes_used} of {ledger.codes_available} codes, {ledger.code_entropy_bits:.1f} bits, "
         f"{ledger.sqnr_db:.1f} dB"
