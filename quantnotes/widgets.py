@@ -180,7 +180,7 @@ def filter_explorer() -> None:
         if scale > 0:
             ledger = code_ledger(x, QuantParams(scale, 0, INT8))
             title = f"{ledger.codes_used} of 256 codes, {ledger.sqnr_db:.1f} dB"
-        panel = plots.pointer_frames(counts, edges, [(left, right)], columns=1, height=3.0)[0, 0]
+        panel = plots.pointer_frame(counts, edges, (left, right), ax=plots.axes(height=3.0))
         panel.set_title(f"{panel.get_title().strip()}; {title}\n", fontsize=9)
         return plots.figure_of(panel)
 

@@ -141,6 +141,22 @@ def test_sliding_grid_moves_by_the_rounding_of_z():
     assert {"rmin", "rmax"} <= {text.get_text() for text in ax.texts}
 
 
+def test_grid_ends_show_what_no_value_rounds_to_in_grey():
+    full, half = IntGrid(-4, 3), QuantParams(1 / 3.5, 0, IntGrid(-4, 3))
+    panels = plots.grid_ends({"full": QuantParams(1 / 3, 0, full), "half": half}, 1.0)
+    for ax, end in zip(panels, (-1.0, 1.0), strict=True):
+        used, unused, used_half, unused_half = (np.array(line.get_xdata()) for line in ax.lines[:4])
+        np.testing.assert_allclose(used, np.arange(-3, 4) / 3)
+        np.testing.assert_allclose(unused, [-4 / 3])
+        np.testing.assert_allclose(used_half, np.arange(-4, 4) / 3.5)
+        assert unused_half.size == 0
+        assert [to_hex(line.get_color()) for line in ax.lines[:2]] == [plots.CODE.lower(), plots.UNUSED]
+        assert set(ax.lines[4].get_xdata()) == {end}
+        assert ax.get_xlim()[0] < end < ax.get_xlim()[1]
+        assert {text.get_text() for text in ax.texts} >= {"a" if end > 0 else "-a", "-4", "3"}
+    assert [tick.get_text() for tick in panels[0].get_yticklabels()] == ["full", "half"]
+
+
 def test_channel_maxima_are_sorted():
     ax = plots.channel_maxima(np.array([[1.0, -5.0], [0.5, 0.25], [2.0, 2.0]]))
     assert ax.lines[0].get_ydata().tolist() == [0.5, 2.0, 5.0]
@@ -157,17 +173,36 @@ def test_bars_carry_their_values():
     assert (legend(ax), ax.get_ylabel()) == (["a", "b"], "dB")
 
 
-def test_pointer_frames_colour_what_the_slice_keeps():
-    panels = plots.pointer_frames([1, 2, 3, 4], [0, 1, 2, 3, 4], [(0, 3), (1, 3), (1, 2)], columns=2)
-    assert panels.shape == (2, 2)
+def test_pointer_frame_colours_what_the_slice_keeps():
+    ax = plots.pointer_frame([1, 2, 3, 4], [0, 1, 2, 3, 4], (1, 3), "now")
+    inside, outside = ax.patches
     colors = plots.REAL.lower(), plots.CLIPPED.lower()
-    for ax, kept in zip(panels.flat, ([0, 1, 2], [1, 2], [1]), strict=False):
-        inside, outside = ax.patches
-        assert (to_hex(inside.get_facecolor()), to_hex(outside.get_facecolor())) == colors
-        assert np.flatnonzero(inside.get_data().values).tolist() == kept
-        np.testing.assert_array_equal(inside.get_data().values + outside.get_data().values, [1, 2, 3, 4])
-    assert [line.get_xdata()[0] for line in panels[0, 1].lines] == [1, 3]
-    assert panels[0, 0].get_title().strip() == "kept 60.000 %"
+    assert (to_hex(inside.get_facecolor()), to_hex(outside.get_facecolor())) == colors
+    assert inside.get_data().values.tolist() == [0, 2, 3, 0]
+    assert outside.get_data().values.tolist() == [1, 0, 0, 4]
+    assert [line.get_xdata()[0] for line in ax.lines] == [1, 3]
+    assert ax.get_title().strip() == "now: kept 50.000 %"
+    assert plots.pointer_frame([1, 2], [0, 1, 2], (0, 1)).get_title().strip() == "kept 33.333 %"
+    assert labels(ax) == ("real value r", "values (log)")
+
+
+def test_pointer_frame_does_not_name_a_pointer_out_of_sight():
+    ax = plots.pointer_frame([1, 0, 0, 9], [0, 10, 20, 30, 40], (0, 3))
+    ax.set_xlim(25, 45)
+    drawn = {text.get_text(): bool(np.isfinite(text.get_tightbbox().width)) for text in ax.texts}
+    assert drawn == {"left": False, "right": True}
+
+
+def test_pointer_frames_magnify_the_rows_after_the_first():
+    moments = {"start": (0, 3), "move 1": (1, 3), "move 2": (1, 2)}
+    panels = plots.pointer_frames([1, 2, 3, 4], [0, 1, 2, 3, 4], moments, (0.5, 3.5), columns=2)
+    assert panels.shape == (2, 2)
+    assert [ax.get_title().split(":")[0] for ax in panels.flat][:3] == list(moments)
+    for ax, (left, right) in zip(panels.flat, moments.values(), strict=False):
+        assert [line.get_xdata()[0] for line in ax.lines] == [left, right]
+    assert [panel.get_xlim() == (0.5, 3.5) for panel in panels[:, 0]] == [False, True]
+    assert [panel.get_xlabel() for panel in panels[:, 0]] == ["", "real value r"]
+    assert [panel.get_ylabel() for panel in panels[0]] == ["values (log)", ""]
 
 
 def test_tail_map_marks_the_largest():

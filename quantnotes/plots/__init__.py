@@ -23,10 +23,18 @@ from quantnotes.plots.frame import (
     show,
 )
 from quantnotes.plots.integers import price, rounding_rules, sums_and_limits
-from quantnotes.plots.number_lines import error_histogram, number_line, sawtooth, sliding_grid, staircase
+from quantnotes.plots.number_lines import (
+    error_histogram,
+    grid_ends,
+    number_line,
+    sawtooth,
+    sliding_grid,
+    staircase,
+)
 from quantnotes.plots.tensors import (
     channel_maxima,
     code_histogram,
+    pointer_frame,
     pointer_frames,
     tail_map,
     value_histogram,
@@ -48,9 +56,11 @@ __all__ = [
     "error_histogram",
     "figure_of",
     "flow",
+    "grid_ends",
     "lines",
     "number_line",
     "png",
+    "pointer_frame",
     "pointer_frames",
     "price",
     "rounding_rules",

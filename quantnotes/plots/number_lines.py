@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -10,7 +11,7 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike
 
 from quantnotes.mapping import QuantParams, dequantize, quantize
-from quantnotes.plots.frame import CLIPPED, CODE, OTHER, REAL, UNUSED, Array, canvas
+from quantnotes.plots.frame import CLIPPED, CODE, OTHER, REAL, UNUSED, Array, axes, canvas
 
 _MAX_LABELLED = 16  # codes on a number line that still have room for their numbers
 
@@ -230,3 +231,57 @@ def sliding_grid(rmin: float, rmax: float, params: QuantParams, ax: Axes | None 
     ax.tick_params(axis="y", length=0)
     ax.spines["left"].set_visible(False)
     return ax
+
+
+def grid_ends(grids: Mapping[str, QuantParams], reach: float) -> Any:
+    """Draw the first and the last codes of several grids, beside the two ends of data within ± reach.
+
+    Parameters
+    ----------
+    grids : mapping of str to QuantParams
+        By name, of scales that hardly differ.
+    reach : float
+        The largest magnitude of the data; it is called a. What no value in ± a rounds to is grey.
+
+    Returns
+    -------
+    ndarray of Axes, shape (2,)
+        The negative end and the positive.
+
+    Examples
+    --------
+    >>> from quantnotes import IntGrid
+    >>> grid_ends({"narrow": QuantParams(1.0, 0, IntGrid(-3, 3))}, 3.0).shape
+    (2,)
+    """
+    both = axes(1, 2, height=0.7 + 0.55 * len(grids), sharey=True)
+    step = max(params.scale for params in grids.values())
+    for row, params in enumerate(grids.values()):
+        codes = np.arange(params.grid.qmin, params.grid.qmax + 1)
+        reals = dequantize(codes, params, dtype=np.float64)
+        used = (codes >= quantize(-reach, params)) & (codes <= quantize(reach, params))
+        for ax in both:
+            for some, color in ((used, CODE), (~used, UNUSED)):
+                ax.plot(reals[some], np.full(some.sum(), -row), "|", color=color, markersize=14, mew=2)
+            for code, real in zip(codes, reals, strict=True):
+                ax.annotate(
+                    f"{code}",
+                    (real, -row),
+                    (0, 9),
+                    textcoords="offset points",
+                    fontsize=8,
+                    ha="center",
+                    annotation_clip=True,
+                    bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5},
+                )
+    for ax, end, name, inner in ((both[0], -reach, "-a", "upper"), (both[1], reach, "a", "lower")):
+        canvas(ax).axvline(end, color=REAL, ls=":")
+        ax.text(end, 0.75, name, ha="center", va="bottom", color=REAL)
+        inward = -np.sign(end)
+        ax.set_xlim(*sorted([end - 1.7 * inward * step, end + 2.7 * inward * step]))
+        ax.set(ylim=(0.3 - len(grids), 0.75), xlabel="real value r")
+        ax.spines["left"].set_visible(False)
+        ax.tick_params(axis="y", length=0)
+        ax.xaxis.set_major_locator(MaxNLocator(4, prune=inner))
+    both[0].set_yticks(-np.arange(len(grids)), list(grids))
+    return both

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -178,21 +178,73 @@ def channel_maxima(weight: ArrayLike, axis: int = 0, ax: Axes | None = None) -> 
     return ax
 
 
+def pointer_frame(
+    counts: ArrayLike, edges: ArrayLike, state: tuple[int, int], name: str = "", ax: Axes | None = None
+) -> Axes:
+    """Draw the two pointers of the note's filter over the histogram that they move over.
+
+    Parameters
+    ----------
+    counts, edges : array_like, shapes (bins,) and (bins + 1,)
+        The histogram.
+    state : (left, right)
+        The bins that the pointers stand at; the note keeps ``counts[left:right]``.
+    name : str
+        Put before the share that is kept.
+    ax : Axes, optional
+        Where to draw.
+
+    Returns
+    -------
+    Axes
+
+    Examples
+    --------
+    >>> pointer_frame([1, 2, 1], [0, 1, 2, 3], (1, 2), "end").get_title()
+    'end: kept 50.000 %\\n'
+    """
+    ax = canvas(ax, 2.4)
+    counts, edges, (left, right) = np.asarray(counts), np.asarray(edges), state
+    kept = np.zeros(len(counts), bool)
+    kept[left:right] = True
+    stairs(ax, np.where(kept, counts, 0), edges, REAL)
+    stairs(ax, np.where(kept, 0, counts), edges, CLIPPED)
+    for edge, pointer in ((edges[left], "left"), (edges[right], "right")):
+        ax.axvline(edge, color="black", lw=1.2)
+        ax.annotate(
+            pointer,
+            (edge, 1.0),
+            (2 if pointer == "right" else -2, 2),
+            xycoords=("data", "axes fraction"),
+            textcoords="offset points",
+            fontsize=8,
+            ha="left" if pointer == "right" else "right",
+            annotation_clip=True,
+        )
+    share = f"kept {100 * counts[left:right].sum() / counts.sum():.3f} %"
+    ax.set_title(f"{name}: {share}\n" if name else f"{share}\n", fontsize=9)
+    ax.set(xlabel="real value r", ylabel="values (log)")
+    return ax
+
+
 def pointer_frames(
     counts: ArrayLike,
     edges: ArrayLike,
-    states: Sequence[tuple[int, int]],
+    states: Mapping[str, tuple[int, int]],
+    zoom: tuple[float, float],
     columns: int = 3,
     height: float = 2.0,
 ) -> Any:
-    """Draw the two pointers of the note's filter at several moments, one panel each.
+    """Draw the pointers at several moments, one panel each, all rows but the first magnified.
 
     Parameters
     ----------
     counts, edges : array_like, shapes (bins,) and (bins + 1,)
         The histogram that they move over.
-    states : sequence of (left, right)
-        The bins that the pointers stand at; the note keeps ``counts[left:right]``.
+    states : mapping of str to (left, right)
+        The bins that the pointers stand at, by the name of the moment.
+    zoom : (float, float)
+        The real values that the rows after the first reach from and to.
     columns : int
         Panels side by side.
     height : float
@@ -204,35 +256,20 @@ def pointer_frames(
 
     Examples
     --------
-    >>> pointer_frames([1, 2, 1], [0, 1, 2, 3], [(0, 2), (1, 2)], columns=2).shape
-    (1, 2)
+    >>> moments = {"start": (0, 2), "end": (1, 2)}
+    >>> pointer_frames([1, 2, 1], [0, 1, 2, 3], moments, (0, 2), columns=1).shape
+    (2, 1)
     """
-    counts, edges = np.asarray(counts), np.asarray(edges)
     rows = -(-len(states) // columns)
-    panels = axes(rows, columns, height=height * rows, sharex=True, sharey=True, squeeze=False)
-    for ax, (left, right) in zip(panels.flat, states, strict=False):
-        canvas(ax)
-        kept = np.zeros(len(counts), bool)
-        kept[left:right] = True
-        stairs(ax, np.where(kept, counts, 0), edges, REAL)
-        stairs(ax, np.where(kept, 0, counts), edges, CLIPPED)
-        for edge, name in ((edges[left], "left"), (edges[right], "right")):
-            ax.axvline(edge, color="black", lw=1.2)
-            ax.annotate(
-                name,
-                (edge, 1.0),
-                (2, 2),
-                xycoords=("data", "axes fraction"),
-                textcoords="offset points",
-                fontsize=8,
-                ha="left" if name == "right" else "right",
-            )
-        share = counts[left:right].sum() / counts.sum()
-        ax.set_title(f"kept {100 * share:.3f} %\n", fontsize=9)
-    for ax in panels[-1]:
-        ax.set_xlabel("real value r")
-    for ax in panels[:, 0]:
-        ax.set_ylabel("values (log)")
+    panels = axes(rows, columns, height=height * rows, sharex="row", sharey=True, squeeze=False)
+    for ax, (name, state) in zip(panels.flat, states.items(), strict=False):
+        pointer_frame(counts, edges, state, name, ax)
+    for ax in panels[1:].flat:
+        ax.set_xlim(zoom)
+    for ax in panels[:-1].flat:
+        ax.set_xlabel("")
+    for ax in panels[:, 1:].flat:
+        ax.set_ylabel("")
     return panels
 
 
