@@ -58,6 +58,8 @@ def test_unanswered(exercise):
     [
         ("05.1", 16, "in decibels"),
         ("05.1", 12.04, "square"),
+        ("05.1", 48.2, "already a power"),
+        ("05.1", 20 * np.log10(256), "already a power"),
         ("05.1", -24.1, "positive"),
         ("05.1", 23.52, "not with 60"),
         ("05.1", 1, "two scales"),

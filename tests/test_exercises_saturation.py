@@ -33,6 +33,7 @@ def test_unanswered(exercise):
         ("04.1", 3.153, "amplitude"),
         ("04.1", -6.31, "positive"),
         ("04.1", 31 / 15, "in decibels"),
+        ("04.1", 2.07, "in decibels"),
         ("04.1", 1, "with b = 5"),
         ("04.2", 2, "equally frequent"),
         ("04.2", 1.75 * np.log(2), "log2"),

@@ -33,6 +33,7 @@ def test_unanswered(exercise):
     [
         ("03.1", 3 / 127, "overflow"),
         ("03.1", 8.08 / 254, "asymmetric"),
+        ("03.1", 8.08 / 255, "asymmetric"),
         ("03.1", 5.08 / 128, "not 128"),
         ("03.1", -0.04, "positive"),
         ("03.1", 1, "max(|rmin|"),
@@ -49,6 +50,7 @@ def test_unanswered(exercise):
         ("03.3", quantizer(largest=lambda w: w.max(axis=1)), "*absolute*"),
         ("03.3", quantizer(empty=2.0), "own scale"),
         ("03.3", quantizer(dtype=np.int16), "int16"),
+        ("03.3", quantizer(largest=lambda w: np.abs(w.astype(np.float32)).max(axis=1)), "float64"),
         ("03.3", quantizer(rounding=np.trunc), "before the cast"),
     ],
 )

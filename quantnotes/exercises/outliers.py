@@ -17,6 +17,7 @@ def _decibels(answer: Any) -> str | None:
     mistakes = {
         "That is the ratio of the scales; now in decibels.": 16,
         "The noise is a power, and grows with the square of the scale: 20 log10.": 10 * np.log10(16),
+        "256 is already a power, the square of 16: 10 log10 of it.": 20 * np.log10(256),
         "The noise grows, so the answer is positive.": -20 * np.log10(16),
         "The bad reading sets the range: compare 64 with 4, not with 60.": 20 * np.log10(60 / 4),
     }

@@ -23,7 +23,7 @@ def _decibels(answer: Any) -> str | None:
         "It is the loss that is asked, a positive number.": -20 * np.log10(31 / 15),
         "That is the ratio of the scales; now in decibels.": 31 / 15,
     }
-    return hint_for(answer, mistakes, "20 log10 of (2**b - 1) / (2**(b-1) - 1) with b = 5.", 0.001)
+    return hint_for(answer, mistakes, "20 log10 of (2**b - 1) / (2**(b-1) - 1) with b = 5.", 0.002)
 
 
 def _entropy(answer: Any) -> str | None:

@@ -20,6 +20,7 @@ def _scale(answer: Any) -> str | None:
     mistakes = {
         "That is the note's |rmax| / qmax: -5.08 would overflow. Which side reaches farther?": 3 / 127,
         "That is the width over the steps, the asymmetric scale. Here Z = 0.": 8.08 / 254,
+        "That is the width over 255 steps, the asymmetric scale of -128..127. Here Z = 0.": 8.08 / 255,
         "qmax is 127, not 128.": 5.08 / 128,
         "A scale is positive: take the absolute value.": -5.08 / 127,
     }
@@ -56,6 +57,8 @@ def _function(answer: Callable[..., Any]) -> str | None:
         return "The largest *absolute* value of each row decides; here a negative one is larger."
     if differs(scales, params.scale, 1e-9):
         return "Each row has its own scale: its largest absolute value over 127, and 1 for a row of zeros."
+    if np.asarray(scales).dtype != np.float64:
+        return f"Keep the scales in float64, yours are {np.asarray(scales).dtype}: 0.05 / S is a tie here."
     if np.asarray(codes).dtype != np.int8:
         return f"The codes must be int8, yours are {np.asarray(codes).dtype}."
     if differs(codes, quantize(w, params)):
