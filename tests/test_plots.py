@@ -93,8 +93,17 @@ def test_value_histogram_counts_everything_and_marks_ranges():
     assert [line_data(line)[0] for line in ax.lines] == [[-3.0, 3.0], [-1.0, 1.0]]
     assert legend(ax) == ["all", "some"]
     assert ax.get_yscale() == "log"
-    assert labels(ax) == ("real value r", "values (log scale)")
+    assert labels(ax) == ("real value r", "count (log scale)")
     assert plots.value_histogram(x).get_legend() is None
+
+
+def test_value_histogram_points_at_single_values():
+    ax = plots.value_histogram([-9.0, 0.0, 0.0, 1.0, 30.0], marks={"low": -9.0, "high": 30.0})
+    assert [(text.get_text(), text.xy[0], text.get_ha()) for text in ax.texts] == [
+        ("low", -9.0, "left"),
+        ("high", 30.0, "right"),
+    ]
+    assert all(text.arrow_patch for text in ax.texts)
 
 
 def test_code_histogram_shows_the_ledger_and_hatches_what_is_unused():
@@ -109,7 +118,7 @@ def test_code_histogram_shows_the_ledger_and_hatches_what_is_unused():
     assert ax.collections[0].get_hatch()
     assert hatched == [(-7.5, -0.5), (1.5, 6.5)]
     assert ax.get_title(loc="left") == "data: 4 of 16 codes, 1.9 bits, inf dB"
-    assert labels(ax) == ("code q (hatched: unused)", "values (log)")
+    assert labels(ax) == ("code q (hatched: unused)", "count (log)")
 
 
 def test_code_histogram_points_at_end_codes_that_few_values_have():
@@ -130,6 +139,8 @@ def test_values_above_codes_shares_the_scale():
     low, high = below.get_xlim()
     decoded = [params.scale * (end - params.zero_point) for end in (low, high)]
     assert above.get_xlim() == pytest.approx(tuple(decoded))
+    above, _ = plots.values_above_codes(x, code_ledger(x, params), marks={"one value": 2.0})
+    assert [text.get_text() for text in above.texts] == ["one value"]
 
 
 def test_sliding_grid_moves_by_the_rounding_of_z():
@@ -183,7 +194,7 @@ def test_pointer_frame_colours_what_the_slice_keeps():
     assert [line.get_xdata()[0] for line in ax.lines] == [1, 3]
     assert ax.get_title().strip() == "now: kept 50.000 %"
     assert plots.pointer_frame([1, 2], [0, 1, 2], (0, 1)).get_title().strip() == "kept 33.333 %"
-    assert labels(ax) == ("real value r", "values (log)")
+    assert labels(ax) == ("real value r", "count (log)")
 
 
 def test_pointer_frame_does_not_name_a_pointer_out_of_sight():
@@ -202,7 +213,7 @@ def test_pointer_frames_magnify_the_rows_after_the_first():
         assert [line.get_xdata()[0] for line in ax.lines] == [left, right]
     assert [panel.get_xlim() == (0.5, 3.5) for panel in panels[:, 0]] == [False, True]
     assert [panel.get_xlabel() for panel in panels[:, 0]] == ["", "real value r"]
-    assert [panel.get_ylabel() for panel in panels[0]] == ["values (log)", ""]
+    assert [panel.get_ylabel() for panel in panels[0]] == ["count (log)", ""]
 
 
 def test_tail_map_marks_the_largest():

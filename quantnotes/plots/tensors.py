@@ -17,7 +17,11 @@ _FEW = 10  # values: a bar lower than that is easily overlooked
 
 
 def value_histogram(
-    x: ArrayLike, ranges: Mapping[str, Range] | None = None, bins: int = 120, ax: Axes | None = None
+    x: ArrayLike,
+    ranges: Mapping[str, Range] | None = None,
+    bins: int = 120,
+    ax: Axes | None = None,
+    marks: Mapping[str, float] | None = None,
 ) -> Axes:
     """Draw how the real values are distributed, counts on a logarithmic axis, and ranges as brackets above.
 
@@ -31,6 +35,8 @@ def value_histogram(
         Number of bins.
     ax : Axes, optional
         Where to draw.
+    marks : mapping of str to float, optional
+        Single values to point at, by what to say of them: a bar of one value is easily overlooked.
 
     Returns
     -------
@@ -48,8 +54,20 @@ def value_histogram(
     for i, (name, (low, high)) in enumerate((ranges or {}).items()):
         y, color = top * 3.0 ** (i + 1), SERIES[1 + i % (len(SERIES) - 1)]
         ax.plot([low, high], [y, y], color=color, marker="|", markersize=10, lw=2, label=name)
-    ax.set(xlabel="real value r", ylabel="values (log scale)")
+    ax.set(xlabel="real value r", ylabel="count (log scale)")
     ax.set_ylim(bottom=0.5)
+    for name, value in (marks or {}).items():
+        side = "right" if value > (edges[0] + edges[-1]) / 2 else "left"
+        ax.annotate(
+            name,
+            (value, 2.0),
+            (0, 24),
+            textcoords="offset points",
+            ha=side,
+            va="bottom",
+            color=REAL,
+            arrowprops={"arrowstyle": "->", "color": REAL},
+        )
     if ranges:
         ax.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
     return ax
@@ -113,12 +131,12 @@ def code_histogram(ledger: CodeLedger, ax: Axes | None = None, title: str = "") 
         f"{ledger.sqnr_db:.1f} dB"
     )
     ax.set_title(f"{title}: {facts}" if title else facts, loc="left", fontsize=9)
-    ax.set(xlabel="code q (hatched: unused)", ylabel="values (log)", xlim=(codes[0] - 0.5, codes[-1] + 0.5))
+    ax.set(xlabel="code q (hatched: unused)", ylabel="count (log)", xlim=(codes[0] - 0.5, codes[-1] + 0.5))
     ax.set_ylim(bottom=0.5)
     return ax
 
 
-def values_above_codes(x: ArrayLike, ledger: CodeLedger) -> Any:
+def values_above_codes(x: ArrayLike, ledger: CodeLedger, marks: Mapping[str, float] | None = None) -> Any:
     """Draw a tensor's values and, underneath on the same scale, the codes that they get.
 
     Parameters
@@ -127,6 +145,8 @@ def values_above_codes(x: ArrayLike, ledger: CodeLedger) -> Any:
         The real values, any shape.
     ledger : CodeLedger
         What became of them, per tensor.
+    marks : mapping of str to float, optional
+        Single values to point at, as in :func:`value_histogram`.
 
     Returns
     -------
@@ -141,7 +161,7 @@ def values_above_codes(x: ArrayLike, ledger: CodeLedger) -> Any:
     both = axes(2, 1, height=4.2)
     low, high = ledger.params.range
     half = ledger.params.scale / 2
-    value_histogram(x, ax=both[0]).set_xlim(low - half, high + half)
+    value_histogram(x, ax=both[0], marks=marks).set_xlim(low - half, high + half)
     code_histogram(ledger, both[1])
     return both
 
@@ -223,7 +243,7 @@ def pointer_frame(
         )
     share = f"kept {100 * counts[left:right].sum() / counts.sum():.3f} %"
     ax.set_title(f"{name}: {share}\n" if name else f"{share}\n", fontsize=9)
-    ax.set(xlabel="real value r", ylabel="values (log)")
+    ax.set(xlabel="real value r", ylabel="count (log)")
     return ax
 
 
