@@ -94,19 +94,20 @@ def mapping_explorer() -> None:
     """Notebook 01: bits and the end of the range over the staircase and the error."""
 
     def draw(bits: int, end: float) -> Any:
-        params = asymmetric_params(-end, end, IntGrid.of(bits))
+        # Without the lowest code there is one in the middle for 0: both ends are on the grid, for any range.
+        params = symmetric_params(-end, end, IntGrid.of(bits, narrow=True))
         both = plots.axes(2, 1, height=4.6, sharex=True)
-        plots.staircase(params, both[0])
+        plots.staircase(params, both[0], -5.0, 5.0)
         decode = {"error": lambda r: fake_quantize(r, params, dtype=np.float64)}
-        plots.sawtooth(decode, -5.0, 5.0, params.scale, both[1])
-        both[0].set(xlim=(-5, 5), xlabel="", title=f"S = {params.scale:.3f}, Z = {params.zero_point}")
+        plots.sawtooth(decode, -5.0, 5.0, params, both[1])
+        both[0].set(xlabel="", title=f"{params.grid.codes} codes, S = {params.scale:.3f}")
         both[1].set_ylim(-3, 3)
         return plots.figure_of(both)
 
     explore(
         draw,
-        "A staircase of eight steps over -2 to 2, and under it the sawtooth of its error, which grows "
-        "without limit outside.",
+        "A staircase of seven steps over -2 to 2, and under it the sawtooth of its error, which grows "
+        "without limit in the shaded parts outside.",
         bits=slider("bits", 3, 2, 6, 1),
         end=slider("range ± (real)", 2.0, 0.5, 4.5, 0.25),
     )
@@ -121,7 +122,6 @@ def asymmetric_explorer() -> None:
         ax = plots.sliding_grid(low, high, params)
         slid = abs(params.range.rmax - high) / params.scale
         ax.set_title(f"S = {params.scale:.3f}, Z = {params.zero_point}, slid by {slid:.2f} S", fontsize=10)
-        ax.set_xlim(-4.5, 4.5)
         return plots.figure_of(ax)
 
     explore(

@@ -28,13 +28,17 @@ def test_number_line_puts_each_code_under_its_real():
     ax = plots.number_line(PARAMS, [0.6, 0.75, 5.0])
     assert line_data(ax.lines[0])[0] == [-2.5, -2.0, -1.5, -1.0, -0.5, 0.0, 0.5, 1.0]
     at = {text.get_text(): text.xy[0] for text in ax.texts if hasattr(text, "xy") and text.get_text()}
-    assert at == {str(q): 0.5 * (q - 1) for q in range(-4, 4)}
+    assert at == {"code q": -2.5, **{str(q): 0.5 * (q - 1) for q in range(-4, 4)}}
     arrows = [(text.xyann[0], text.xy[0]) for text in ax.texts if getattr(text, "arrow_patch", None)]
     assert arrows == [(0.6, 0.5), (0.75, 1.0), (5.0, 1.0)]
     colors = [to_hex(text.get_color()) for text in ax.texts if text.get_text() in ("0.6", "0.75", "5")]
     assert colors == [plots.REAL.lower(), plots.REAL.lower(), plots.CLIPPED.lower()]
     assert ax.get_xlim()[1] > 5
-    assert len(plots.number_line(QuantParams(1.0, 0, INT8)).texts) == 1  # 256 codes have no room for numbers
+    assert not plots.number_line(QuantParams(1.0, 0, INT8)).texts  # 256 codes have no room for numbers
+
+
+def shaded(ax):
+    return [(patch.get_x(), patch.get_x() + patch.get_width()) for patch in ax.patches]
 
 
 def test_staircase_follows_the_codes():
@@ -44,17 +48,32 @@ def test_staircase_follows_the_codes():
     np.testing.assert_array_equal(q, np.clip(np.rint(x / 0.5) + 1, -4, 3))
     assert line_data(ax.lines[2]) == ([0], [1])
     assert labels(ax) == ("real value r", "code q")
-    assert legend(ax) == ["r / S + Z", "clipped", "0 has the code Z"]
+    assert legend(ax) == ["code", "r / S + Z", "0 has the code Z", "clipped"]
+    assert shaded(ax) == [(-4.0, -2.75), (1.25, 2.5)]
+
+
+def test_staircase_is_drawn_over_the_whole_axis():
+    ax = plots.staircase(PARAMS, low=-2.5, high=9.0)
+    x, _ = line_data(ax.lines[0])
+    assert (x[0], x[-1]) == ax.get_xlim() == (-2.5, 9.0)
+    assert shaded(ax) == [(1.25, 9.0)]
+    assert legend(ax)[-1] == "clipped"
 
 
 def test_sawtooth_draws_the_error_of_each():
-    ax = plots.sawtooth({"round": np.rint, "floor": np.floor}, -2.0, 2.0, 1.0)
-    for line, decode in zip(ax.lines, (np.rint, np.floor), strict=False):
+    params = QuantParams(1.0, 0, IntGrid(-1, 1))
+    ax = plots.sawtooth({"round": np.rint, "floor": np.floor}, -2.0, 1.0, params, dots=[-0.5, 0.5])
+    drawn, dots = ax.lines[:4:2], ax.lines[1:4:2]
+    for line, dot, decode in zip(drawn, dots, (np.rint, np.floor), strict=True):
         x, error = (np.array(data) for data in line_data(line))
         np.testing.assert_array_equal(error, decode(x) - x)
-    assert [set(line.get_ydata()) for line in ax.lines[2:]] == [{-0.5}, {0.5}]
-    assert legend(ax) == ["round", "floor", "± S/2"]
-    assert labels(ax) == ("real value r", "error")
+        assert line_data(dot) == ([-0.5, 0.5], [decode(-0.5) + 0.5, decode(0.5) - 0.5])
+        assert dot.get_marker() == "o"
+    assert [line.get_linestyle() for line in drawn] == ["-", "--"]
+    assert [set(line.get_ydata()) for line in ax.lines[4:]] == [{-0.5}, {0.5}]
+    assert legend(ax) == ["round", "floor", "± S/2", "clipped"]
+    assert shaded(ax) == [(-2.0, -1.5)]
+    assert labels(ax) == ("real value r", "error e")
 
 
 def test_error_histogram_is_in_units_of_the_scale():
@@ -149,6 +168,13 @@ def test_sliding_grid_moves_by_the_rounding_of_z():
     wished, real = (np.array(line.get_xdata()) for line in ax.lines[:2])
     np.testing.assert_allclose(wished, [-0.6, 0.1, 0.8, 1.5], atol=1e-12)
     np.testing.assert_allclose(real, [-0.7, 0.0, 0.7, 1.4], atol=1e-12)
+    at = {text.get_text(): round(text.xy[0], 1) for text in ax.texts if hasattr(text, "xy")}
+    assert {code: at[code] for code in "0123"} == {
+        "0": -0.7,
+        "1": 0,
+        "2": 0.7,
+        "3": 1.4,
+    }
     assert {"rmin", "rmax"} <= {text.get_text() for text in ax.texts}
 
 

@@ -14,6 +14,7 @@ from quantnotes.mapping import QuantParams, dequantize, quantize
 from quantnotes.plots.frame import CLIPPED, CODE, OTHER, REAL, UNUSED, Array, axes, canvas
 
 _MAX_LABELLED = 16  # codes on a number line that still have room for their numbers
+_CODE_TEXT = "#9A6A00"  # CODE, dark enough to be read
 
 
 def number_line(params: QuantParams, values: Iterable[float] = (), ax: Axes | None = None) -> Axes:
@@ -42,17 +43,7 @@ def number_line(params: QuantParams, values: Iterable[float] = (), ax: Axes | No
     codes = np.arange(params.grid.qmin, params.grid.qmax + 1)
     reals = dequantize(codes, params, dtype=np.float64)
     ax.plot(reals, np.zeros(len(reals)), "-|", color=CODE, markersize=14, markeredgewidth=2)
-    if len(codes) <= _MAX_LABELLED:
-        for code, real in zip(codes, reals, strict=True):
-            ax.annotate(
-                f"{code}",
-                (real, 0),
-                (0, -11),
-                textcoords="offset points",
-                ha="center",
-                va="top",
-                color="#9A6A00",
-            )
+    _number_codes(ax, codes, reals)
     low, high = params.range
     shown = sorted(values)
     span = max([high, *shown]) - min([low, *shown])
@@ -67,19 +58,23 @@ def number_line(params: QuantParams, values: Iterable[float] = (), ax: Axes | No
     ax.set_xlim(min([low, *shown]) - 0.04 * span, max([high, *shown]) + 0.04 * span)
     ax.set(ylim=(-0.55, 1.5), yticks=[], xlabel="real value r")
     ax.spines["left"].set_visible(False)
-    ax.text(
-        0.0,
-        1.0,
-        "above: values   on the line: what a code decodes to   below: the codes q",
-        transform=ax.transAxes,
-        va="bottom",
-        fontsize=8,
-        color="#555555",
-    )
     return ax
 
 
-def staircase(params: QuantParams, ax: Axes | None = None) -> Axes:
+def _number_codes(ax: Axes, codes: Array, reals: Array) -> None:
+    """Write each code under its mark on the line y = 0, if there is room for all of them."""
+    if len(codes) > _MAX_LABELLED:
+        return
+    below = [(f"{code}", real, 0, "center") for code, real in zip(codes, reals, strict=True)]
+    for text, real, shift, side in [("code q", reals[0], -14, "right"), *below]:
+        ax.annotate(
+            text, (real, 0), (shift, -11), textcoords="offset points", ha=side, va="top", color=_CODE_TEXT
+        )
+
+
+def staircase(
+    params: QuantParams, ax: Axes | None = None, low: float | None = None, high: float | None = None
+) -> Axes:
     """Draw the code against the real value, the clipped ends shaded.
 
     Parameters
@@ -88,6 +83,8 @@ def staircase(params: QuantParams, ax: Axes | None = None) -> Axes:
         Per tensor, of few codes.
     ax : Axes, optional
         Where to draw.
+    low, high : float, optional
+        The real values to draw from and to; three steps past the end codes if they are not given.
 
     Returns
     -------
@@ -100,40 +97,50 @@ def staircase(params: QuantParams, ax: Axes | None = None) -> Axes:
     'code q'
     """
     ax = canvas(ax)
-    low, high = params.range
-    margin = 3 * params.scale
-    x = np.linspace(low - margin, high + margin, 4001)
-    ax.plot(x, quantize(x, params), color=CODE, lw=2)
+    low = params.range.rmin - 3 * params.scale if low is None else low
+    high = params.range.rmax + 3 * params.scale if high is None else high
+    x = np.linspace(low, high, 4001)
+    ax.plot(x, quantize(x, params), color=CODE, lw=2, label="code")
     ax.plot(x, x / params.scale + params.zero_point, color=UNUSED, lw=1, ls="--", label="r / S + Z")
-    for start, end in ((x[0], low - params.scale / 2), (high + params.scale / 2, x[-1])):
-        ax.axvspan(start, end, color=CLIPPED, alpha=0.15, lw=0, label="clipped" if start == x[0] else None)
     ax.plot(0, params.zero_point, "o", color=REAL, label="0 has the code Z")
-    ax.set(xlabel="real value r", ylabel="code q", xlim=(x[0], x[-1]))
+    _shade_clipped(ax, params, low, high)
+    ax.set(xlabel="real value r", ylabel="code q", xlim=(low, high))
     ax.set_ylim(params.grid.qmin - 1.5, params.grid.qmax + 1.5)
     ax.yaxis.set_major_locator(MaxNLocator(integer=True))
-    ax.legend(frameon=False, loc="upper left")
+    ax.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
     return ax
+
+
+def _shade_clipped(ax: Axes, params: QuantParams, low: float, high: float) -> None:
+    """Shade what lies between `low` and `high` and is clipped: more than half a step past an end code."""
+    first, last = params.range
+    spans = (low, first - params.scale / 2), (last + params.scale / 2, high)
+    for i, (start, end) in enumerate(span for span in spans if span[0] < span[1]):
+        ax.axvspan(start, end, color=CLIPPED, alpha=0.15, lw=0, label=None if i else "clipped")
 
 
 def sawtooth(
     decoders: Mapping[str, Callable[[Array], Array]],
     low: float,
     high: float,
-    scale: float,
+    params: QuantParams,
     ax: Axes | None = None,
+    dots: Iterable[float] = (),
 ) -> Axes:
-    """Draw the error of one or more quantizers against their input.
+    """Draw the error of one or more quantizers against their input, the clipped ends shaded.
 
     Parameters
     ----------
     decoders : mapping of str to callable
-        Each takes float64 reals and returns the reals that are left of them.
+        Each takes float64 reals and returns the reals that are left of them. All but the first are dashed.
     low, high : float
         Where to draw the error from and to.
-    scale : float
-        S; dashed lines stand at plus and minus S/2.
+    params : QuantParams
+        Per tensor; dashed lines stand at plus and minus S/2.
     ax : Axes, optional
         Where to draw.
+    dots : iterable of float
+        Inputs at which each error gets a dot as well: at a tie it is a single point.
 
     Returns
     -------
@@ -141,16 +148,24 @@ def sawtooth(
 
     Examples
     --------
-    >>> sawtooth({"round": np.rint}, -2.0, 2.0, 1.0).get_ylabel()
-    'error'
+    >>> from quantnotes import INT2
+    >>> sawtooth({"round": np.rint}, -2.0, 2.0, QuantParams(1.0, 0, INT2)).get_ylabel()
+    'error e'
     """
     ax = canvas(ax)
-    x = np.linspace(low, high, 4001)
-    for (name, decode), color in zip(decoders.items(), (CODE, CLIPPED, OTHER, REAL), strict=False):
-        ax.plot(x, decode(x) - x, color=color, lw=1.5, label=name)
+    x, at = np.linspace(low, high, 4001), np.array(list(dots), np.float64)
+    for i, ((name, decode), color) in enumerate(
+        zip(decoders.items(), (CODE, OTHER, CLIPPED, REAL), strict=False)
+    ):
+        ax.plot(x, decode(x) - x, color=color, lw=1.5, ls="--" if i else "-", label=name)
+        face = "white" if i else color
+        ax.plot(
+            at, decode(at) - at, "o", color=color, markersize=6 + 2 * i, markerfacecolor=face, zorder=4 - i
+        )
     for sign in (-1, 1):
-        ax.axhline(sign * scale / 2, color=UNUSED, ls="--", lw=1, label="± S/2" if sign > 0 else None)
-    ax.set(xlabel="real value r", ylabel="error", xlim=(low, high))
+        ax.axhline(sign * params.scale / 2, color=UNUSED, ls=":", lw=1.2, label="± S/2" if sign > 0 else None)
+    _shade_clipped(ax, params, low, high)
+    ax.set(xlabel="real value r", ylabel="error e", xlim=(low, high))
     ax.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
     return ax
 
@@ -223,10 +238,12 @@ def sliding_grid(rmin: float, rmax: float, params: QuantParams, ax: Axes | None 
     for start, end in zip(wished, real, strict=True):
         ax.annotate("", (end, 0.12), (start, 0.88), arrowprops={"arrowstyle": "->", "color": UNUSED})
     for end, name in ((rmin, "rmin"), (rmax, "rmax")):
-        ax.plot([end, end], [-0.5, 1.4], color=REAL, ls=":", lw=1)
+        ax.plot([end, end], [-0.7, 1.4], color=REAL, ls=":", lw=1)
         ax.text(end, 1.45, name, ha="center", va="bottom", color=REAL)
     ax.plot(0, 0, "o", color=REAL, label="0")
-    ax.set(ylim=(-0.5, 1.8), xlabel="real value r")
+    _number_codes(ax, codes, real)
+    ax.margins(x=0.12)
+    ax.set(ylim=(-0.7, 1.8), xlabel="real value r")
     ax.set_yticks([0, 1], ["Z rounded:\n0 on a code", "ends on codes:\n0 on none"])
     ax.tick_params(axis="y", length=0)
     ax.spines["left"].set_visible(False)
