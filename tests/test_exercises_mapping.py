@@ -54,6 +54,7 @@ def test_unanswered(exercise):
         ("01.2", (0, 5.1), "Subtract Z"),
         ("01.2", (-2.56, 2.56), "not symmetric"),
         ("01.2", (2.56, 7.66), "subtracted"),
+        ("01.2", (-2.57, 2.55), "half a step"),
         ("01.2", (1, 2, 3), "Decode the end codes"),
         ("01.3", lambda r, s, z, low, high: ..., "still"),
         ("01.3", quantizer(lambda steps, z: np.floor(steps) + z), "nearest"),
@@ -66,6 +67,19 @@ def test_unanswered(exercise):
             quantizer(lambda steps, z: np.rint(steps) + z, lambda q, a, b: np.clip(q.astype(np.int8), a, b)),
             "clip before you cast",
         ),
+        ("01.3", lambda r, s, z, low, high: None, "returns None"),
+        ("01.3", lambda r, s, z, low, high: np.clip(np.rint(r / s), low, high) * s, "after Z is added"),
+        (
+            "01.3",
+            lambda r, s, z, low, high: (np.clip(np.rint(r / s) - z, low, high) + z) * s,
+            "subtract it to decode",
+        ),
+        (
+            "01.3",
+            lambda r, s, z, low, high: (np.clip(np.rint(r / 0.5) + z, low, high) - z) * 0.5,
+            "arguments",
+        ),
+        ("01.3", lambda r, s, z, low, high: (np.clip(np.rint(r / s) + z, -4, 3) - z) * s, "arguments"),
         ("01.3", lambda r: r, "TypeError"),
     ],
 )

@@ -1,12 +1,16 @@
 """What each picture draws: its labels, its artists and their data; never its pixels."""
 
 import base64
+import inspect
+import re
+from pathlib import Path
 
 import matplotlib
 import numpy as np
 import pytest
 from matplotlib.colors import to_hex
 
+import quantnotes
 from quantnotes import INT4, INT8, UINT2, IntGrid, QuantParams, Range, asymmetric_params, code_ledger, plots
 
 PARAMS = QuantParams(0.5, 1, IntGrid(-4, 3))
@@ -101,6 +105,22 @@ def test_lines_are_told_apart_by_more_than_their_colour():
     ax = plots.lines([2, 4], {}, {str(i): [i, i] for i in range(len(plots.SERIES))})
     assert len({line.get_marker() for line in ax.lines}) == len(plots.SERIES)
     assert len({str(line._dash_pattern) for line in ax.lines}) == len(plots.SERIES)
+
+
+def test_predictions_stand_above_what_is_left_of_them():
+    above, below = plots.predictions(
+        [2, 4], {"a": [1, 2], "b": [3, 4]}, {"a": [1.5, 2.0], "b": [3, 3]}, ylabel="dB"
+    )
+    assert [line.get_label() for line in above.lines] == [
+        "a, predicted",
+        "b, predicted",
+        "a, measured",
+        "b, measured",
+    ]
+    assert [line_data(line) for line in below.lines[:2]] == [([2, 4], [0.5, 0]), ([2, 4], [0, -1])]
+    for one, other in zip(above.lines[2:], below.lines, strict=False):
+        assert (one.get_color(), one.get_marker()) == (other.get_color(), other.get_marker())
+    assert (labels(above), labels(below)) == (("", "dB"), ("bits", "measured − predicted"))
 
 
 def test_value_histogram_counts_everything_and_marks_ranges():
@@ -252,10 +272,30 @@ def test_tail_map_marks_the_largest():
     assert labels(ax) == ("channel", "position")
 
 
-def test_flow_names_every_box():
-    ax = plots.flow([("a b", "f", "00"), ("c", "g", "01")])
-    boxes = [text.get_text() for text in ax.texts if text.get_text()]
-    assert [box.split("\n")[1:] for box in boxes] == [["f", "00"], ["g", "01"]]
+def map_of(ax):
+    """What the map shows: the boxes with their notebooks, the functions, and the arrows by place."""
+    named = {text.get_position(): text.get_text() for text in ax.texts if text.get_text()}
+    arrows = [(named[a.xyann], named[a.xy]) for a in ax.texts if getattr(a, "arrow_patch", None)]
+    bold = re.compile(r"\$\\bf\{(.+)\}\$\n(.+)")
+    boxes = {text: bold.fullmatch(text).groups() for text in named.values() if bold.fullmatch(text)}
+    return boxes, {text for text in named.values() if text not in boxes}, arrows
+
+
+def test_library_map_is_true_to_the_library():
+    boxes, functions, arrows = map_of(plots.library_map())
+    classes = {name for name, _ in boxes.values() if name[0].isupper()}
+    assert classes == {"Range", "QuantParams", "CodeLedger"} <= set(quantnotes.__all__)
+    assert {text for pair in arrows for text in pair} == {*boxes, *functions}
+    assert all((a in boxes) != (b in boxes) for a, b in arrows)
+    params = next(text for text, (name, _) in boxes.items() if name == "QuantParams")
+    for text in functions:
+        for function in (getattr(quantnotes, name) for name in text.split("\n")):
+            given = inspect.signature(function).parameters
+            assert ((params, text) in arrows) == ("params" in given), text
+            assert sum(end == text for _, end in arrows) == 1 + ("params" in given)
+    numbers = {number for _, where in boxes.values() for number in where.split(", ")}
+    notebooks = Path(__file__).parent.parent / "notebooks"
+    assert numbers <= {path.name[:2] for path in notebooks.glob("*.ipynb")}
 
 
 def test_price_says_how_much_and_when():

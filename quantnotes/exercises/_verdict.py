@@ -92,6 +92,13 @@ def _checks(exercise: str) -> Mapping[str, Check]:
     raise ValueError(f"there is no exercise {exercise!r}: they run from 01.1 to {max(_MODULES)}.3")
 
 
+def unfinished(result: object) -> str | None:
+    """Return a hint if what a function returned is nothing yet, else None."""
+    if result is ...:
+        return "It returns ... still."
+    return "It returns None: is there a return at its end?" if result is None else None
+
+
 def differs(answer: object, expected: object, tolerance: float = 0.0) -> bool:
     """True unless `answer` has the shape of `expected` and its values to within a relative tolerance."""
     given, wanted = np.asarray(answer, np.float64), np.asarray(expected, np.float64)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from quantnotes.asymmetric import asymmetric_params
-from quantnotes.exercises._verdict import Check, differs, hint_for
+from quantnotes.exercises._verdict import Check, differs, hint_for, unfinished
 from quantnotes.grid import INT8, UINT2, UINT4, IntGrid
 
 
@@ -28,7 +28,7 @@ def _pair(answer: Any) -> str | None:
 
 
 def _slide(answer: Any) -> str | None:
-    params = asymmetric_params(-0.6, 1.5, UINT2)
+    params = asymmetric_params(-1.0, 1.5, UINT2)
     steps = 1.5 / params.scale
     slide = abs(steps - round(steps))
     if not differs(answer, slide, 0.005):
@@ -36,32 +36,36 @@ def _slide(answer: Any) -> str | None:
     mistakes = {
         "That is the shift in real units; divide it by S.": slide * params.scale,
         "That is rmax / S itself; how far is it from the integer it was rounded to?": steps,
-        "Round goes to the nearest integer: 2.14 becomes 2.": 1 - slide,
+        "Round goes to the nearest integer: 1.8 becomes 2.": 1 - slide,
+        "By how much, not in which direction: set a positive number.": -slide,
         "S / 2 is the most that it can be; here it is less.": 0.5,
     }
     return hint_for(answer, mistakes, "Compare rmax / S with the integer it was rounded to.", 0.005)
 
 
 def _function(answer: Callable[..., Any]) -> str | None:
-    if answer(-1.0, 2.0, -2, 1) is ...:
-        return "It returns ... still."
+    hint = unfinished(answer(-1.0, 2.0, -2, 1))
+    if hint:
+        return hint
 
-    def wrong(rmin: float, rmax: float, grid: IntGrid) -> bool:
+    def wrong(rmin: float, rmax: float, grid: IntGrid = INT8) -> bool:
         params = asymmetric_params(rmin, rmax, grid, anchor="min")
         return differs(answer(rmin, rmax, grid.qmin, grid.qmax), (params.scale, params.zero_point), 1e-9)
 
     if wrong(-1.0, 2.0, IntGrid(-2, 1)):
         return "[-1, 2] on -2..1 must give S = 1 and Z = -1."
-    if wrong(10.0, 11.0, INT8) or wrong(-6.0, -5.0, INT8):
+    if wrong(10.0, 11.0) or wrong(-6.0, -5.0):
         return "A range of one sign must be widened to hold 0 before S is computed."
     if answer(0.0, 0.0, INT8.qmin, INT8.qmax)[0] != 1:
         return "A range of zeros alone needs a scale too: use S = 1."
-    if wrong(-1.0, 1.0, INT8):
+    if wrong(5.0, 5.0) or wrong(-5.0, -5.0):
+        return "A constant is a range of one sign: widen it too; only 0..0 needs S = 1."
+    if wrong(-0.37, 2.11) or wrong(-0.376, 2.11):
+        return "Z is rounded to the nearest integer; int() and // cut off instead."
+    if wrong(-1.0, 1.0):
         return (
             "Z comes from the lower end here: qmin - Round(rmin / S). The upper end gives another Z at a tie."
         )
-    if wrong(-0.37, 2.11, INT8) or wrong(-0.376, 2.11, INT8):
-        return "Round to the nearest integer; int() and // cut off instead."
     return None
 
 

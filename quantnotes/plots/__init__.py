@@ -8,7 +8,7 @@ palette that M. Okabe and K. Ito proposed in 2002, the grey a little darker, wit
 Left out: pyplot and its global state.
 """
 
-from quantnotes.plots.charts import bars, flow, lines
+from quantnotes.plots.charts import bars, library_map, lines, predictions
 from quantnotes.plots.frame import (
     CLIPPED,
     CODE,
@@ -55,13 +55,14 @@ __all__ = [
     "encoded",
     "error_histogram",
     "figure_of",
-    "flow",
     "grid_ends",
+    "library_map",
     "lines",
     "number_line",
     "png",
     "pointer_frame",
     "pointer_frames",
+    "predictions",
     "price",
     "rounding_rules",
     "sawtooth",

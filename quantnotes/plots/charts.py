@@ -1,19 +1,51 @@
-"""Charts that belong to no one subject: series over a number, groups of bars, boxes joined by arrows."""
+"""Charts that belong to no one subject: series over a number, groups of bars, the map of the library."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike
 
-from quantnotes.plots.frame import REAL, SERIES, canvas
+from quantnotes.plots.frame import REAL, SERIES, UNUSED, axes, canvas
 
 _MARKERS = "osD^vP"
 _DASHES = ("-", "--", ":", "-.", (0, (6, 1)), (0, (1, 3)))
 _LOOKS = tuple(zip(SERIES, _MARKERS, _DASHES, strict=True))  # a colour alone says nothing on a grey print
+# The map: data by name, with the notebooks that explain them and a place; functions, joined by |, likewise.
+_DATA = {
+    "real values": ("00", 0.0, 1.0),
+    "Range": ("02, 05", 3.1, 1.0),
+    "QuantParams": ("02, 03", 6.6, 1.0),
+    "CodeLedger": ("04", 7.0, 2.0),
+    "codes": ("01", 6.2, 0.0),
+    "decoded values": ("01", 9.6, 0.0),
+}
+_FUNCTIONS = {
+    "minmax_range|histogram_range": (1.65, 1.0),
+    "asymmetric_params|symmetric_params": (4.7, 1.0),
+    "code_ledger": (4.7, 2.0),
+    "quantize": (4.7, 0.0),
+    "dequantize": (7.7, 0.0),
+}
+_ARROWS = [
+    ("real values", "minmax_range|histogram_range"),
+    ("minmax_range|histogram_range", "Range"),
+    ("Range", "asymmetric_params|symmetric_params"),
+    ("asymmetric_params|symmetric_params", "QuantParams"),
+    ("real values", "code_ledger"),
+    ("QuantParams", "code_ledger"),
+    ("code_ledger", "CodeLedger"),
+    ("real values", "quantize"),
+    ("QuantParams", "quantize"),
+    ("quantize", "codes"),
+    ("codes", "dequantize"),
+    ("QuantParams", "dequantize"),
+    ("dequantize", "decoded values"),
+]
 
 
 def lines(
@@ -66,6 +98,41 @@ def lines(
     return ax
 
 
+def predictions(
+    x: ArrayLike,
+    predicted: Mapping[str, ArrayLike],
+    measured: Mapping[str, ArrayLike],
+    xlabel: str = "bits",
+    ylabel: str = "SQNR, dB",
+) -> Any:
+    """Draw predictions and measurements as `lines` does, and underneath by how much they differ.
+
+    Parameters
+    ----------
+    x : array_like, shape (n,)
+        Shared by all of them.
+    predicted, measured : mapping of str to array_like, shape (n,)
+        The series, under the same names in both.
+    xlabel, ylabel : str
+        What stands at the axes.
+
+    Returns
+    -------
+    ndarray of Axes, shape (2,)
+
+    Examples
+    --------
+    >>> predictions([2, 4], {"sine": [11.3, 25.3]}, {"sine": [10.2, 24.7]})[1].get_ylabel()
+    'measured − predicted'
+    """
+    both = axes(2, 1, height=4.6, sharex=True, height_ratios=[3, 2])
+    lines(x, predicted, measured, "", ylabel, both[0])
+    gaps = {name: np.subtract(measured[name], predicted[name]) for name in predicted}
+    lines(x, {}, gaps, xlabel, "measured − predicted", both[1]).axhline(0, color="black", lw=0.8)
+    both[1].get_legend().remove()
+    return both
+
+
 def bars(table: Mapping[str, Mapping[str, float]], ylabel: str = "SQNR, dB", ax: Axes | None = None) -> Axes:
     """Draw groups of bars with their values on top.
 
@@ -102,13 +169,11 @@ def bars(table: Mapping[str, Mapping[str, float]], ylabel: str = "SQNR, dB", ax:
     return ax
 
 
-def flow(steps: Sequence[tuple[str, str, str]], ax: Axes | None = None) -> Axes:
-    """Draw boxes from left to right, joined by arrows: what flows, and what makes it.
+def library_map(ax: Axes | None = None) -> Axes:
+    """Draw what flows through the library: data in boxes, functions between them, inputs as arrows.
 
     Parameters
     ----------
-    steps : sequence of (what, made_by, where)
-        The text in each box: a name, the functions that make it, and the notebook.
     ax : Axes, optional
         Where to draw.
 
@@ -118,17 +183,24 @@ def flow(steps: Sequence[tuple[str, str, str]], ax: Axes | None = None) -> Axes:
 
     Examples
     --------
-    >>> len(flow([("real values", "samples", "00"), ("Range", "minmax_range", "02")]).texts)
-    3
+    >>> "quantize" in {text.get_text() for text in library_map().texts}
+    True
     """
-    ax = canvas(ax, 1.3)
-    box = {"boxstyle": "round,pad=0.5", "facecolor": "white", "edgecolor": REAL}
-    for i, (what, made_by, where) in enumerate(steps):
-        text = f"$\\bf{{{what.replace(' ', chr(92) + ' ')}}}$\n{made_by}\n{where}"
-        ax.text(i, 0, text, ha="center", va="center", fontsize=8, bbox=box, linespacing=1.5)
-        if i:
-            arrow = {"arrowstyle": "->", "color": "black", "lw": 1.5}
-            ax.annotate("", (i - 0.42, 0), (i - 0.58, 0), arrowprops=arrow)
-    ax.set(xlim=(-0.5, len(steps) - 0.5), ylim=(-1, 1))
+    ax = canvas(ax, 2.4)
+    texts = {
+        name: (f"$\\bf{{{name.replace(' ', chr(92) + ' ')}}}$\n{where}", x, y, REAL)
+        for name, (where, x, y) in _DATA.items()
+    }
+    texts |= {name: (name.replace("|", "\n"), x, y, "white") for name, (x, y) in _FUNCTIONS.items()}
+    drawn = {}
+    for name, (text, x, y, edge) in texts.items():
+        pad = 0.5 if name in _DATA else 0.2
+        box = {"boxstyle": f"round,pad={pad}", "facecolor": "white", "edgecolor": edge}
+        drawn[name] = ax.text(x, y, text, ha="center", va="center", fontsize=8, bbox=box, linespacing=1.4)
+    for start, end in _ARROWS:
+        ends = {"patchA": drawn[start].get_bbox_patch(), "patchB": drawn[end].get_bbox_patch()}
+        arrow = {"arrowstyle": "->", "color": UNUSED, "shrinkA": 1, "shrinkB": 1, **ends}
+        ax.annotate("", drawn[end].get_position(), drawn[start].get_position(), arrowprops=arrow)
+    ax.set(xlim=(-0.7, 10.5), ylim=(-0.4, 2.4))
     ax.set_axis_off()
     return ax
