@@ -210,8 +210,8 @@ def code_ledger(x: ArrayLike, params: QuantParams) -> CodeLedger:
         counts += np.bincount((codes - grid.qmin).astype(np.intp), minlength=grid.codes)
         values = block.astype(np.float64) / unit
         error = ((codes - z) * s).astype(np.float64) / unit - values
-        noise += float(np.dot(error, error))
-        signal += float(np.dot(values, values))
+        noise += float(np.square(error).sum())  # np.dot would wait for the threads of BLAS at every block
+        signal += float(np.square(values).sum())
         worst = max(worst, float(np.abs(error).max()))
     ratio = signal / noise if noise else math.inf
     sqnr = 10 * math.log10(ratio) if ratio else -math.inf
