@@ -109,7 +109,7 @@ def test_lines_are_told_apart_by_more_than_their_colour():
 
 def test_predictions_stand_above_what_is_left_of_them():
     above, below = plots.predictions(
-        [2, 4], {"a": [1, 2], "b": [3, 4]}, {"a": [1.5, 2.0], "b": [3, 3]}, ylabel="dB"
+        [2, 4], {"a": [1, 2], "b": [3, 4]}, {"a": [1.5, 2.0], "b": [3, 3]}, ylabel="SQNR, dB"
     )
     assert [line.get_label() for line in above.lines] == [
         "a, predicted",
@@ -120,7 +120,7 @@ def test_predictions_stand_above_what_is_left_of_them():
     assert [line_data(line) for line in below.lines[:2]] == [([2, 4], [0.5, 0]), ([2, 4], [0, -1])]
     for one, other in zip(above.lines[2:], below.lines, strict=False):
         assert (one.get_color(), one.get_marker()) == (other.get_color(), other.get_marker())
-    assert (labels(above), labels(below)) == (("", "dB"), ("bits", "measured − predicted"))
+    assert (labels(above), labels(below)) == (("", "SQNR, dB"), ("bits", "measured −\npredicted, dB"))
 
 
 def test_value_histogram_counts_everything_and_marks_ranges():

@@ -11,7 +11,8 @@ def main() -> None:
     """Write the picture."""
     x = samples.load("layernorm_output")
     ledger = code_ledger(x, asymmetric_params(*minmax_range(x), INT8))
-    plots.values_above_codes(x, ledger)[0].figure.savefig(PICTURE, dpi=100)
+    mark = {f"one value of {x.size:,}": float(x.max())}
+    plots.values_above_codes(x, ledger, mark)[0].figure.savefig(PICTURE, dpi=100)
 
 
 if __name__ == "__main__":

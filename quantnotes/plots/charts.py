@@ -122,13 +122,15 @@ def predictions(
 
     Examples
     --------
-    >>> predictions([2, 4], {"sine": [11.3, 25.3]}, {"sine": [10.2, 24.7]})[1].get_ylabel()
-    'measured − predicted'
+    >>> predictions([2, 4], {"sine": [11.3, 25.3]}, {"sine": [10.2, 24.7]})[0].get_ylabel()
+    'SQNR, dB'
     """
     both = axes(2, 1, height=4.6, sharex=True, height_ratios=[3, 2])
     lines(x, predicted, measured, "", ylabel, both[0])
     gaps = {name: np.subtract(measured[name], predicted[name]) for name in predicted}
-    lines(x, {}, gaps, xlabel, "measured − predicted", both[1]).axhline(0, color="black", lw=0.8)
+    unit = ylabel.partition(", ")[2]
+    label = "measured −\npredicted" + (f", {unit}" if unit else "")
+    lines(x, {}, gaps, xlabel, label, both[1]).axhline(0, color="black", lw=0.8)
     both[1].get_legend().remove()
     return both
 
