@@ -114,7 +114,7 @@ def compute_type(dtype: np.dtype[Any]) -> np.dtype[Any]:
     >>> compute_type(np.dtype("float16"))
     dtype('float32')
     """
-    narrow = dtype.name == "bfloat16" or (dtype.kind == "f" and dtype.itemsize <= 4)
+    narrow = dtype.itemsize <= 4 if dtype.kind == "f" else dtype.name == "bfloat16"
     return FLOAT32 if narrow else FLOAT64
 
 
@@ -207,12 +207,12 @@ def finite_data(x: Array, nan: NanPolicy) -> tuple[Array, float, float]:
     ValueError
         If `x` holds an infinity, or NaN while `nan` is "raise".
     """
-    low, high = kernels.minmax(x, compute_type(x.dtype))
+    low, high = map(float, kernels.minmax(x, compute_type(x.dtype)))
     if low != low:
         if nan == "raise":
             raise nan_error(x, "x", 'drop them, or pass nan="ignore"')
         x = x[~np.isnan(x)]
-        low, high = kernels.minmax(x, compute_type(x.dtype))
+        low, high = map(float, kernels.minmax(x, compute_type(x.dtype)))
     if x.size and not (np.isfinite(low) and np.isfinite(high)):
         raise ValueError(f"x holds an infinity (min {low}, max {high}): a range must be finite")
     return x, low, high
@@ -310,8 +310,13 @@ def minmax_range(
     >>> minmax_range([[1.0, 2.0, 3.0, 9.0]], axis=1, block_size=2).rmax
     array([[2., 9.]])
     """
+    array = as_real(x)
+    check_nan_policy(nan)
     size = block_length(block_size, axis)
     if size is not None and axis is not None:
-        check_nan_policy(nan)
-        return _block_ends(as_real(x), axis, size, nan)
-    return per_channel(x, axis, nan, lambda channel: some_finite_data(channel, nan)[1:])
+        return _block_ends(array, axis, size, nan)
+    if axis is not None and array.ndim:
+        ends = kernels.minmax(array, compute_type(array.dtype), channel_axis(axis, array.ndim))
+        if array.size and np.isfinite(ends).all():
+            return Range(*ends)
+    return per_channel(array, axis, nan, lambda channel: some_finite_data(channel, nan)[1:])

@@ -1,0 +1,88 @@
+"""The array loops, in two forms that give the same bits, and the choice between them.
+
+:mod:`quantnotes.kernels.blocked` needs NumPy alone and takes any layout. :mod:`quantnotes.kernels.fused` is
+Numba's (the extra ``fast``): one pass over memory on every core, for dense arrays of the usual types. The
+environment variable QUANTNOTES_KERNELS says which one runs, and is read at every call:
+
+- ``auto``, the default: the fused loops for arrays of at least `LARGE` elements, where Numba is installed;
+  it is imported at the first such array.
+- ``numpy``: the blocked loops.
+- ``numba``: the fused loops whatever the size, and an ImportError where Numba is not installed.
+
+Nothing here checks its arguments: :mod:`quantnotes.ranges` and :mod:`quantnotes.mapping` do. Numbers go in,
+numbers come out; a NaN is reported, never raised.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from functools import cache, wraps
+from types import ModuleType
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+from quantnotes.kernels import blocked
+from quantnotes.kernels.blocked import Array, code_steps, count_nan
+
+__all__ = [
+    "LARGE",
+    "code_steps",
+    "count_bins",
+    "count_nan",
+    "dequantize",
+    "fake_quantize",
+    "minmax",
+    "quantize",
+]
+
+LARGE = 1 << 20  # elements that take the blocked loops about a millisecond
+SETTING = "QUANTNOTES_KERNELS"
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+@cache
+def _fused() -> ModuleType | ImportError:
+    try:
+        from quantnotes.kernels import fused
+    except ImportError as error:
+        return error
+    return fused
+
+
+def _chosen(size: int) -> ModuleType:
+    """Return the module whose loops shall run on `size` elements."""
+    choice = os.environ.get(SETTING, "auto")
+    if choice not in ("auto", "numpy", "numba"):
+        raise ValueError(f'{SETTING} must be "auto", "numpy" or "numba", got {choice!r}')
+    if choice == "numpy" or (choice == "auto" and size < LARGE):
+        return blocked
+    fused = _fused()
+    if isinstance(fused, ModuleType):
+        return fused
+    if choice == "auto":
+        return blocked
+    raise ImportError(f"{SETTING} is numba, which cannot be imported: install quantnotes[fast]") from fused
+
+
+def _either(loop: Callable[Concatenate[Array, P], R]) -> Callable[Concatenate[Array, P], R]:
+    """Let the fused loop of the same name go first, which may return NotImplemented."""
+
+    @wraps(loop)
+    def run(x: Array, *args: P.args, **kwargs: P.kwargs) -> R:
+        chosen = _chosen(x.size)
+        if chosen is not blocked:
+            result: R = getattr(chosen, loop.__name__)(x, *args, **kwargs)
+            if result is not NotImplemented:
+                return result
+        return loop(x, *args, **kwargs)
+
+    return run
+
+
+quantize = _either(blocked.quantize)
+dequantize = _either(blocked.dequantize)
+fake_quantize = _either(blocked.fake_quantize)
+minmax = _either(blocked.minmax)
+count_bins = _either(blocked.count_bins)

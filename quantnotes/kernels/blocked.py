@@ -1,0 +1,198 @@
+"""The array loops in cache-sized blocks: no full-size temporary, any layout, any byte order.
+
+Each loop walks its arrays with one buffered ``numpy.nditer``, which hands out 1-D blocks of at most
+`BLOCK` elements already converted to the type that the arithmetic uses, whatever the shape, strides or
+byte order of the array. Arrays that make up one block, and are of these types, are taken as they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import nullcontext
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+# Elements of a block: with its scratch it fits an L2 cache of 1 MB, and the loop's own cost is hidden.
+BLOCK = 1 << 16
+
+Array = NDArray[Any]
+DType = np.dtype[Any]
+
+
+def _blocks(operands: list[Array], writes: int, dtypes: list[DType]) -> Any:
+    """Iterate over `operands` together, the last `writes` of them being written."""
+    reads = len(operands) - writes
+    flags = [["readonly"]] * reads + [["writeonly"]] * writes
+    return np.nditer(
+        cast(Any, operands),
+        flags=["external_loop", "buffered", "zerosize_ok", "copy_if_overlap"],
+        op_flags=cast(Any, [[*flag, "overlap_assume_elementwise"] for flag in flags]),
+        op_dtypes=cast(Any, dtypes),
+        casting="unsafe",
+        order="K",
+        buffersize=BLOCK,
+    )
+
+
+def _lines(x: Array, compute: DType) -> Iterable[Array]:
+    """Iterate over the elements of one array, in 1-D blocks."""
+    whole = x.size <= BLOCK and x.dtype == compute
+    return [x.reshape(-1)] if whole else cast(Any, _blocks([x], 0, [compute]))
+
+
+def _writing(x: Array, params: list[Array], out: Array, dtypes: list[DType]) -> Any:
+    """Open an iteration over x, its parameters if they are more than numbers, and the `out` to write.
+
+    One block may have any shape, and share memory with `out`: read all of it before you write.
+    """
+    operands = [x, *(param for param in params if param.ndim), out]
+    dtypes = [dtypes[0], *dtypes[1 : len(operands) - 1], out.dtype]
+    whole = x.size <= BLOCK and [operand.dtype for operand in operands] == dtypes
+    return nullcontext([operands]) if whole else _blocks(operands, 1, dtypes)
+
+
+def _room(scratch: Array, block: Array) -> Array:
+    """Return as much of the scratch as the block needs, in its shape."""
+    return scratch[: block.size].reshape(block.shape)
+
+
+def _round(block: Array, scale: Array, zero_point: Array, scratch: Array) -> None:
+    """Write rint(block / scale) + zero_point, unclipped, to `scratch`."""
+    np.divide(block, scale, out=scratch)
+    np.rint(scratch, out=scratch)
+    np.add(scratch, zero_point, out=scratch)
+
+
+def _codes_of(block: Array, scale: Array, zero_point: Array, ends: tuple[Any, Any], scratch: Array) -> bool:
+    """Write the codes, still floats, to `scratch`; True if a NaN is among them."""
+    _round(block, scale, zero_point, scratch)
+    scratch.clip(*ends, out=scratch)  # three times as fast as maximum and minimum
+    return scratch.size > 0 and bool(np.isnan(np.minimum.reduce(scratch, axis=None)))
+
+
+def quantize(
+    x: Array, scale: Array, zero_point: Array, qmin: int, qmax: int, compute: DType, out: Array
+) -> bool:
+    """Write the codes of `x` to `out`; S and Z broadcast against it. True if `x` has a NaN."""
+    scratch, nan = np.empty(min(BLOCK, x.size), compute), False
+    ends, params = (compute.type(qmin), compute.type(qmax)), [scale, zero_point]
+    with (
+        np.errstate(over="ignore", invalid="ignore"),
+        _writing(x, params, out, [compute] * 3) as blocks,
+    ):
+        for block, *varying, target in blocks:
+            s, z = varying or params
+            work = _room(scratch, block)
+            nan |= _codes_of(block, s, z, ends, work)
+            np.copyto(target, work, casting="unsafe")
+    return nan
+
+
+def dequantize(q: Array, scale: Array, zero_point: Array, compute: DType, out: Array) -> None:
+    """Write (q - zero_point) * scale to `out`, the codes widened to `compute` first (exact for 16 bits)."""
+    scratch, params = np.empty(min(BLOCK, q.size), compute), [scale, zero_point]
+    with np.errstate(over="ignore"), _writing(q, params, out, [compute] * 3) as blocks:
+        for block, *varying, target in blocks:
+            s, z = varying or params
+            work = _room(scratch, block)
+            np.subtract(block, z, out=work)
+            np.multiply(work, s, out=work)
+            np.copyto(target, work, casting="unsafe")
+
+
+def fake_quantize(
+    x: Array, scale: Array, zero_point: Array, qmin: int, qmax: int, types: tuple[Any, Any], out: Array
+) -> bool:
+    """Quantize in `types[0]` and dequantize in `types[1]`, block by block. True if x has a NaN.
+
+    S and Z are float64.
+    """
+    into, back = types
+    first, second, nan = np.empty(min(BLOCK, x.size), into), np.empty(min(BLOCK, x.size), back), False
+    ends = into.type(qmin), into.type(qmax)
+    params = [scale.astype(into), zero_point.astype(into), scale.astype(back)]
+    with (
+        np.errstate(over="ignore", invalid="ignore"),
+        _writing(x, params, out, [into, into, into, back]) as blocks,
+    ):
+        for block, *varying, target in blocks:
+            s, z, s_back = varying or params
+            code, real = _room(first, block), _room(second, block)
+            nan |= _codes_of(block, s, z, ends, code)
+            np.subtract(code, z, out=code)  # exact: both are integers below 2**17
+            np.multiply(code, s_back, out=real)
+            np.copyto(target, real, casting="unsafe")
+    return nan
+
+
+def code_steps(x: Array, scale: Array, zero_point: Array, compute: DType) -> Any:
+    """Yield 1-D blocks of x, S, Z and rint(x / S) + Z: unclipped, floats, the caller's to change."""
+    scratch = np.empty(min(BLOCK, x.size), compute)
+    with np.errstate(over="ignore", invalid="ignore"):
+        for block, s, z in _blocks([x, scale, zero_point], 0, [compute] * 3):
+            work = scratch[: block.size]
+            _round(block, s, z, work)
+            yield block, s, z, work
+
+
+def minmax(x: Array, compute: DType, axis: int | None = None) -> tuple[Array, Array]:
+    """Return the smallest and the largest element, or those of each channel, as float64.
+
+    NaN where one is; inf and -inf of an empty array; never -0.0.
+    """
+    if axis is None:
+        low, high = np.asarray(np.inf), np.asarray(-np.inf)
+        for block in _lines(x, compute):
+            if block.size:
+                low, high = np.minimum(low, block.min()), np.maximum(high, block.max())
+    elif x.size:
+        others = tuple(i for i in range(x.ndim) if i != axis)
+        low, high = x.min(axis=others).astype(np.float64), x.max(axis=others).astype(np.float64)
+    else:
+        low, high = np.full(x.shape[axis], np.inf), np.full(x.shape[axis], -np.inf)
+    return np.asarray(low + 0.0), np.asarray(high + 0.0)
+
+
+def count_nan(x: Array, compute: DType) -> int:
+    """Return the number of NaN in `x`."""
+    return sum(int(np.count_nonzero(np.isnan(block))) for block in _lines(x, compute))
+
+
+def count_bins(x: Array, k: int, first: int, counts: Array, compute: DType) -> None:
+    """Add to `counts` how many elements of `x` lie in bin j = floor(x / 2**k), counted from bin `first`.
+
+    `x` holds no NaN and every element's bin is in reach. The product with a power of two is exact but for
+    underflow, which would send a tiny negative to bin 0; bin -1 is right for it.
+    """
+    info = np.finfo(compute)
+    if not info.minexp <= -k < info.maxexp:  # 2**-k is no normal number of this type
+        steps = _ldexp_steps(x, k)
+    else:
+        factor = compute.type(2.0**-k)
+        careful = first < 0 and float(info.smallest_subnormal) * float(factor) == 0.0
+        steps = _product_steps(
+            x, factor, careful or compute.type(info.smallest_subnormal) * factor == 0, compute
+        )
+    for block in steps:
+        np.subtract(block, first, out=block)
+        counts += np.bincount(block.astype(np.intp), minlength=counts.size)
+
+
+def _product_steps(x: Array, factor: Any, careful: bool, compute: DType) -> Any:
+    scratch = np.empty(min(BLOCK, x.size), compute)
+    for block in _lines(x, compute):
+        work = scratch[: block.size]
+        np.multiply(block, factor, out=work)
+        np.floor(work, out=work)
+        if careful:
+            work[(block < 0) & (work >= 0)] = -1
+        yield work
+
+
+def _ldexp_steps(x: Array, k: int) -> Any:
+    for block in _lines(x, np.dtype(np.float64)):
+        work = np.floor(np.ldexp(block, -k))
+        work[(block < 0) & (work >= 0)] = -1
+        yield work

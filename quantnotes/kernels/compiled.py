@@ -1,0 +1,204 @@
+"""The loops that Numba compiles, and how they are compiled and shared out among the cores.
+
+A loop sees 1-D arrays as rows, and works on a piece of them: (row, end of rows, column, end of columns).
+The S and Z of an element lie at a place that steps along three axes, see :class:`Rows`. A loop raises
+nothing; it returns whether it met a NaN, or what it found.
+
+What keeps LLVM's vectors: indices are unsigned (a signed one could count from the end, and is checked);
+`j` is chosen by a condition that does not change, so that the compiler makes two loops of one, with S
+constant and with S at each element; and x / 0 is inf, as in NumPy, not an exception. Nothing is
+reassociated ("fastmath"), nor is a division made a product: the bits are NumPy's.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from types import FunctionType
+from typing import Any, NamedTuple, TypeVar, cast
+
+import numba
+import numpy as np
+
+Loop = TypeVar("Loop", bound=Callable[..., Any])
+
+THREADS = int(numba.config.NUMBA_NUM_THREADS)  # the cores that this process may use, or as the user says
+PIECES = 4 * THREADS  # more than threads: one that is held up leaves its share to the others
+PIECE = 1 << 17  # elements that are worth waking another thread for
+BLOCK = 1024  # bin numbers that wait in the first-level cache to be counted
+_OPTIONS = {"nogil": True, "error_model": "numpy"}
+
+
+class Rows(NamedTuple):
+    """Data as rows; the S and Z of element i of row r lie at r // inner * outer_step + r % inner * inner_step + i * step."""
+
+    rows: int
+    columns: int
+    inner: int
+    outer_step: int
+    inner_step: int
+    step: int  # 0 or 1
+
+    def pieces(self) -> list[tuple[int, int, int, int]]:
+        """Cut by rows if there are many, else by columns."""
+        number = max(1, min(PIECES, self.rows * self.columns // PIECE))
+        if self.rows >= number:
+            ends = [self.rows * i // number for i in range(number + 1)]
+            return [(a, b, 0, self.columns) for a, b in zip(ends, ends[1:], strict=False)]
+        ends = [self.columns * i // number // 64 * 64 for i in range(number)] + [self.columns]
+        return [(0, self.rows, a, b) for a, b in zip(ends, ends[1:], strict=False)]
+
+
+# --- compiling and sharing out --------------------------------------------------------------------------------
+
+
+def _part(loop: Loop) -> Loop:
+    """Compile as a part of the loops that call it."""
+    return cast(Loop, numba.njit(**_OPTIONS)(loop))
+
+
+@cache
+def _compiled(loop: Callable[..., Any], types: tuple[Any, ...]) -> Callable[..., Any]:
+    """Compile a loop for arguments of these types, or take it from the disk.
+
+    Each combination of types is a function of its own: Numba numbers the variants of *one* function in one
+    file, and two processes that add different ones at the same time could mix them up.
+    """
+    name = f"{loop.__name__}_{hashlib.sha256(str(types).encode()).hexdigest()[:12]}"
+    twin = FunctionType(loop.__code__, loop.__globals__, name)
+    twin.__qualname__ = name
+    try:
+        return cast(Callable[..., Any], numba.njit(types, cache=True, **_OPTIONS)(twin))
+    except (RuntimeError, OSError):  # no folder to write to, or no room in it
+        return cast(Callable[..., Any], numba.njit(types, **_OPTIONS)(twin))
+
+
+@cache
+def _pool() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(THREADS - 1, "quantnotes")
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_pool.cache_clear)  # a child has the object, but not its threads
+
+
+def run(loop: Callable[..., Any], rows: Rows, *args: Any) -> list[Any]:
+    """Call a loop for each piece, on all cores, this thread among them, and return what it returns."""
+    pieces, steps = rows.pieces(), rows[1:]
+    work = _compiled(loop, tuple(map(numba.typeof, (*args, steps, pieces[0]))))
+    left = iter(pieces)  # shared: each thread takes the next one
+
+    def take() -> list[Any]:
+        return [work(*args, steps, piece) for piece in left]
+
+    others = [_pool().submit(take) for _ in range(min(THREADS, len(pieces)) - 1)]
+    results = take()
+    for other in others:
+        results += other.result()
+    return results
+
+
+# --- one row, one element -----------------------------------------------------------------------------------
+
+
+@_part
+def _place(row: Any, steps: Any) -> Any:
+    columns, inner, outer_step, inner_step, _ = steps
+    return np.uint64(row * columns), np.uint64(row // inner * outer_step + row % inner * inner_step)
+
+
+@_part
+def _rounded(x: Any, s: Any, z: Any) -> Any:
+    return np.rint(x / s) + z
+
+
+@_part
+def _clipped(code: Any, low: Any, high: Any) -> Any:
+    code = code if code > low else low  # NaN goes to low: the cast that follows is defined
+    return code if code < high else high
+
+
+@_part
+def _key(bits: Any, mask: Any) -> Any:
+    """Turn the bits of a float into an integer of the same order, NaN beyond the infinities."""
+    return bits ^ mask if bits < 0 else bits
+
+
+# --- the loops ----------------------------------------------------------------------------------------------
+
+
+def quantize(x: Any, s: Any, z: Any, low: Any, high: Any, out: Any, steps: Any, piece: Any) -> Any:
+    nan, first, last = False, np.uint64(piece[2]), np.uint64(piece[3])
+    for row in range(piece[0], piece[1]):
+        start, at = _place(row, steps)
+        for i in range(first, last):
+            j = at + i if steps[4] else at
+            code = _rounded(x[start + i], s[j], z[j])
+            nan |= code != code
+            out[start + i] = _clipped(code, low, high)
+    return nan
+
+
+def dequantize(q: Any, s: Any, z: Any, out: Any, steps: Any, piece: Any) -> None:
+    real, first, last = out.dtype.type, np.uint64(piece[2]), np.uint64(piece[3])
+    for row in range(piece[0], piece[1]):
+        start, at = _place(row, steps)
+        for i in range(first, last):
+            j = at + i if steps[4] else at
+            out[start + i] = (real(q[start + i]) - z[j]) * s[j]
+
+
+def fake_quantize(
+    x: Any, s: Any, z: Any, back: Any, low: Any, high: Any, out: Any, steps: Any, piece: Any
+) -> Any:
+    nan, real, first, last = False, out.dtype.type, np.uint64(piece[2]), np.uint64(piece[3])
+    for row in range(piece[0], piece[1]):
+        start, at = _place(row, steps)
+        for i in range(first, last):
+            j = at + i if steps[4] else at
+            code = _rounded(x[start + i], s[j], z[j])
+            nan |= code != code
+            out[start + i] = real(_clipped(code, low, high) - z[j]) * back[j]
+    return nan
+
+
+def extremes(bits: Any, mask: Any, channels: Any, steps: Any, piece: Any) -> Any:
+    """Return the smallest and largest key of each channel: integers, whose extremes LLVM does vectorise."""
+    same = bits.dtype.type  # arithmetic would make it 64 bits wide
+    low, high = np.full(channels, mask), np.full(channels, same(~mask))
+    first, last = np.uint64(piece[2]), np.uint64(piece[3])
+    for row in range(piece[0], piece[1]):
+        start, at = _place(row, steps)
+        if steps[4]:
+            for i in range(first, last):
+                key = same(_key(bits[start + i], mask))
+                low[at + i], high[at + i] = min(low[at + i], key), max(high[at + i], key)
+        else:
+            least, most = low[at], high[at]
+            for i in range(first, last):
+                key = same(_key(bits[start + i], mask))
+                least, most = min(least, key), max(most, key)
+            low[at], high[at] = least, most
+    return low, high
+
+
+def count_bins(x: Any, factor: Any, lowest: Any, bins: Any, steps: Any, piece: Any) -> Any:
+    """Return counts of a piece. The numbers of a block come first: that part is vectors, counting is not.
+
+    Each bin has two counters, taken in turn, so that equal neighbours need not wait for each other.
+    """
+    counts, numbers = np.zeros((2, bins), np.int32), np.empty(BLOCK, np.int32)
+    zero, top, end = x.dtype.type(0), np.int32(bins - 1), np.uint64(piece[3])
+    for start in range(np.uint64(piece[2]), end, np.uint64(BLOCK)):
+        length = min(np.uint64(BLOCK), end - start)
+        for i in range(length):
+            number = np.floor(x[start + i] * factor)
+            if x[start + i] < zero and number >= zero:  # the product has underflowed
+                number = x.dtype.type(-1)
+            numbers[i] = min(max(np.int32(number - lowest), np.int32(0)), top)
+        for i in range(length):
+            counts[i & np.uint64(1), numbers[i]] += np.int32(1)
+    return counts.sum(axis=0)
