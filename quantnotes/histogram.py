@@ -156,18 +156,11 @@ class Histogram:
         3
         """
         check_nan_policy(nan)
-        array, low, high = finite_data(as_real(x), nan)
-        if array.size:
-            self._widen(low, high)
-            compute = compute_type(array.dtype)
-            if (
-                compute == FLOAT32
-                and max(abs(self._first), abs(self._first + self._counts.size)) >= _FLOAT32_WHOLE
-            ):
-                compute = FLOAT64
-            kernels.count_bins(array, self._k, self._first, self._counts, compute)
-            self.n += array.size
-        return self
+        array = as_real(x)
+        batch = Histogram(self.max_bins)  # a value that is refused must leave this one as it was
+        for part in kernels.parts(array):
+            batch._count(*finite_data(part, nan, whole=array))
+        return self.merge(batch)
 
     def merge(self, other: Histogram) -> Histogram:
         """Add the counts of another histogram to this one.
@@ -225,6 +218,18 @@ class Histogram:
     def __repr__(self) -> str:
         bins = f"{self._counts.size} of {self.max_bins}"
         return f"Histogram(n={self.n}, min={self.min}, max={self.max}, bins={bins})"
+
+    def _count(self, data: NDArray[Any], low: float, high: float) -> None:
+        """Count finite data from `low` to `high`."""
+        if not data.size:
+            return
+        if low < self.min or high > self.max:
+            self._widen(low, high)
+        compute = compute_type(data.dtype)
+        if compute == FLOAT32 and max(abs(self._first), abs(self._first + self._counts.size)) >= _FLOAT32_WHOLE:
+            compute = FLOAT64
+        kernels.count_bins(data, self._k, self._first, self._counts, compute)
+        self.n += data.size
 
     def _widen(self, low: float, high: float) -> None:
         """Make room for values from `low` to `high`: new ends, and bins to match, old counts moved over."""

@@ -199,8 +199,10 @@ def check_nan_policy(nan: object) -> None:
         raise ValueError(f'nan must be "raise" or "ignore", got {nan!r}')
 
 
-def finite_data(x: Array, nan: NanPolicy) -> tuple[Array, float, float]:
+def finite_data(x: Array, nan: NanPolicy, whole: Array | None = None) -> tuple[Array, float, float]:
     """Return the data without NaN, their min and their max: inf and -inf if nothing is left.
+
+    An error counts the NaN of `whole`, where `x` is a part of it.
 
     Raises
     ------
@@ -210,7 +212,7 @@ def finite_data(x: Array, nan: NanPolicy) -> tuple[Array, float, float]:
     low, high = map(float, kernels.minmax(x, compute_type(x.dtype)))
     if low != low:
         if nan == "raise":
-            raise nan_error(x, "x", 'drop them, or pass nan="ignore"')
+            raise nan_error(x if whole is None else whole, "x", 'drop them, or pass nan="ignore"')
         x = x[~np.isnan(x)]
         low, high = map(float, kernels.minmax(x, compute_type(x.dtype)))
     if x.size and not (np.isfinite(low) and np.isfinite(high)):

@@ -16,13 +16,14 @@ numbers come out; a NaN is reported, never raised.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import cache, wraps
 from types import ModuleType
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from quantnotes.kernels import blocked
 from quantnotes.kernels.blocked import Array, code_steps, count_nan
+from quantnotes.kernels.parts import parts
 
 __all__ = [
     "LARGE",
@@ -32,6 +33,7 @@ __all__ = [
     "dequantize",
     "fake_quantize",
     "minmax",
+    "parts",
     "quantize",
 ]
 

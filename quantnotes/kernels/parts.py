@@ -1,0 +1,55 @@
+"""An array in parts that fit the last-level cache, for work that passes over each of them twice.
+
+A file that is mapped to memory is let go of behind the part that is read: it may be larger than memory, and
+the process stays small.
+"""
+
+from __future__ import annotations
+
+import mmap
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+
+PART = 1 << 22  # elements
+
+
+def parts(x: Array, size: int = PART) -> Iterator[Array]:
+    """Yield views of at most `size` elements that together are `x`, in the order of memory."""
+    file = _mapped_file(x) if x.size > size else None
+    for part in _cut(x, size):
+        yield part
+        if file is not None:
+            _let_go(part, file)
+
+
+def _cut(x: Array, size: int) -> Iterator[Array]:
+    if x.size <= size:
+        yield x
+        return
+    axis = max((i for i in range(x.ndim) if x.shape[i] > 1), key=lambda i: abs(x.strides[i]))
+    step = max(1, size * x.shape[axis] // x.size)
+    for start in range(0, x.shape[axis], step):
+        yield from _cut(x[(*(slice(None),) * axis, slice(start, start + step))], size)
+
+
+def _mapped_file(x: Array) -> mmap.mmap | None:
+    """Return the map that `x` is a view of, if there is one and the file holds all that was written to it."""
+    owner: Any = x
+    kept = False
+    while isinstance(owner, np.ndarray):
+        kept |= isinstance(owner, np.memmap) and owner.mode != "c"  # copy on write: not in the file
+        owner = owner.base
+    return owner if kept and isinstance(owner, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED") else None
+
+
+def _let_go(part: Array, file: mmap.mmap) -> None:
+    """Take the pages of a part out of this process; the system still has them, in its page cache."""
+    first = np.frombuffer(file, np.uint8).ctypes.data
+    start, end = (address - first for address in np.lib.array_utils.byte_bounds(part))
+    start -= start % mmap.PAGESIZE
+    file.madvise(mmap.MADV_DONTNEED, start, end - start)
