@@ -226,7 +226,10 @@ class Histogram:
         if low < self.min or high > self.max:
             self._widen(low, high)
         compute = compute_type(data.dtype)
-        if compute == FLOAT32 and max(abs(self._first), abs(self._first + self._counts.size)) >= _FLOAT32_WHOLE:
+        if (
+            compute == FLOAT32
+            and max(abs(self._first), abs(self._first + self._counts.size)) >= _FLOAT32_WHOLE
+        ):
             compute = FLOAT64
         kernels.count_bins(data, self._k, self._first, self._counts, compute)
         self.n += data.size

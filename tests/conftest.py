@@ -1,7 +1,12 @@
-"""Hypothesis: no deadline (the first call of a test pays for imports), the same examples every time in CI."""
+"""Hypothesis: no deadline (the first call of a test pays for imports), the same examples every time in CI.
 
+And the fixture that runs a module's tests on the blocked and, where Numba is installed, on the fused loops.
+"""
+
+import importlib.util
 import os
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 settings.register_profile("local", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -10,3 +15,13 @@ settings.register_profile(
 )
 settings.register_profile("fuzz", settings.get_profile("local"), max_examples=10_000)  # `make fuzz`
 settings.load_profile("ci" if os.environ.get("CI") else "local")
+
+LOOPS = ["numpy", "numba"] if importlib.util.find_spec("numba") else ["numpy"]
+
+
+@pytest.fixture(params=LOOPS, scope="module")
+def both_kernels(request):
+    """Force one of the two on arrays of any size."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("QUANTNOTES_KERNELS", request.param)
+        yield request.param

@@ -16,6 +16,8 @@ from strategies import BAD_TYPES, FLOAT_TYPES, LAYOUTS, few_bins, histogram_list
 
 from quantnotes import Histogram
 
+pytestmark = pytest.mark.usefixtures("both_kernels")
+
 FLOAT64_MAX = float(np.finfo(np.float64).max)
 
 

@@ -37,6 +37,8 @@ from quantnotes import (
     quantize,
 )
 
+pytestmark = pytest.mark.usefixtures("both_kernels")
+
 BYTE_GRIDS = [
     IntGrid.of(bits, signed=signed, narrow=narrow)
     for bits in range(2, 9)

@@ -26,6 +26,8 @@ from quantnotes import (
     quantize,
 )
 
+pytestmark = pytest.mark.usefixtures("both_kernels")
+
 GRIDS = {
     TensorProto.INT2: INT2,
     TensorProto.UINT2: UINT2,

@@ -23,6 +23,8 @@ from quantnotes import (
     symmetric_params,
 )
 
+pytestmark = pytest.mark.usefixtures("both_kernels")
+
 GRIDS = {"int8": INT8, "uint8": UINT8, "int16": INT16, "uint16": UINT16}
 PROTO = {"int8": TensorProto.INT8, "uint8": TensorProto.UINT8}
 PROTO |= {"int16": TensorProto.INT16, "uint16": TensorProto.UINT16}

@@ -9,6 +9,8 @@ from strategies import BAD_TYPES, FLOAT_TYPES, LAYOUTS, int_or_float_arrays
 
 from quantnotes import Range, histogram_range, minmax_range, shortest_range
 
+pytestmark = pytest.mark.usefixtures("both_kernels")
+
 FUNCTIONS = [minmax_range, histogram_range, shortest_range]
 each = pytest.mark.parametrize("range_of", FUNCTIONS, ids=lambda f: f.__name__)
 FLOAT64_MAX = np.finfo(np.float64).max

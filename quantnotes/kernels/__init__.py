@@ -19,7 +19,7 @@ import os
 from collections.abc import Callable
 from functools import cache, wraps
 from types import ModuleType
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Any, TypeVar, cast
 
 from quantnotes.kernels import blocked
 from quantnotes.kernels.blocked import Array, code_steps, count_nan
@@ -40,8 +40,7 @@ __all__ = [
 LARGE = 1 << 20  # elements that take the blocked loops about a millisecond
 SETTING = "QUANTNOTES_KERNELS"
 
-P = ParamSpec("P")
-R = TypeVar("R")
+Loop = TypeVar("Loop", bound=Callable[..., Any])
 
 
 @cache
@@ -68,19 +67,19 @@ def _chosen(size: int) -> ModuleType:
     raise ImportError(f"{SETTING} is numba, which cannot be imported: install quantnotes[fast]") from fused
 
 
-def _either(loop: Callable[Concatenate[Array, P], R]) -> Callable[Concatenate[Array, P], R]:
+def _either(loop: Loop) -> Loop:
     """Let the fused loop of the same name go first, which may return NotImplemented."""
 
     @wraps(loop)
-    def run(x: Array, *args: P.args, **kwargs: P.kwargs) -> R:
+    def run(x: Array, *args: Any) -> Any:
         chosen = _chosen(x.size)
         if chosen is not blocked:
-            result: R = getattr(chosen, loop.__name__)(x, *args, **kwargs)
+            result = getattr(chosen, loop.__name__)(x, *args)
             if result is not NotImplemented:
                 return result
-        return loop(x, *args, **kwargs)
+        return loop(x, *args)
 
-    return run
+    return cast(Loop, run)
 
 
 quantize = _either(blocked.quantize)

@@ -17,6 +17,7 @@ import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
+from itertools import pairwise
 from types import FunctionType
 from typing import Any, NamedTuple, TypeVar, cast
 
@@ -33,11 +34,14 @@ _OPTIONS = {"nogil": True, "error_model": "numpy"}
 
 
 class Rows(NamedTuple):
-    """Data as rows; the S and Z of element i of row r lie at r // inner * outer_step + r % inner * inner_step + i * step."""
+    """Data as rows, and the place of their S and Z: for element i of row r,
+
+    r // inner * outer_step + r % inner * inner_step + i * step.
+    """
 
     rows: int
     columns: int
-    inner: int
+    inner: int  # rows that make up one step of the outer axis
     outer_step: int
     inner_step: int
     step: int  # 0 or 1
@@ -47,12 +51,12 @@ class Rows(NamedTuple):
         number = max(1, min(PIECES, self.rows * self.columns // PIECE))
         if self.rows >= number:
             ends = [self.rows * i // number for i in range(number + 1)]
-            return [(a, b, 0, self.columns) for a, b in zip(ends, ends[1:], strict=False)]
+            return [(a, b, 0, self.columns) for a, b in pairwise(ends)]
         ends = [self.columns * i // number // 64 * 64 for i in range(number)] + [self.columns]
-        return [(0, self.rows, a, b) for a, b in zip(ends, ends[1:], strict=False)]
+        return [(0, self.rows, a, b) for a, b in pairwise(ends)]
 
 
-# --- compiling and sharing out --------------------------------------------------------------------------------
+# --- compiling and sharing out ------------------------------------------------------------------------------
 
 
 def _part(loop: Loop) -> Loop:
@@ -186,11 +190,11 @@ def extremes(bits: Any, mask: Any, channels: Any, steps: Any, piece: Any) -> Any
 
 
 def count_bins(x: Any, factor: Any, lowest: Any, bins: Any, steps: Any, piece: Any) -> Any:
-    """Return counts of a piece. The numbers of a block come first: that part is vectors, counting is not.
+    """Return the counts of a piece, twice: each bin has two counters, which equal neighbours take in turn.
 
-    Each bin has two counters, taken in turn, so that equal neighbours need not wait for each other.
+    The numbers of a block come first: that part is vectors, counting is not.
     """
-    counts, numbers = np.zeros((2, bins), np.int32), np.empty(BLOCK, np.int32)
+    counts, numbers = np.zeros(2 * bins, np.int32), np.empty(BLOCK, np.int32)
     zero, top, end = x.dtype.type(0), np.int32(bins - 1), np.uint64(piece[3])
     for start in range(np.uint64(piece[2]), end, np.uint64(BLOCK)):
         length = min(np.uint64(BLOCK), end - start)
@@ -200,5 +204,5 @@ def count_bins(x: Any, factor: Any, lowest: Any, bins: Any, steps: Any, piece: A
                 number = x.dtype.type(-1)
             numbers[i] = min(max(np.int32(number - lowest), np.int32(0)), top)
         for i in range(length):
-            counts[i & np.uint64(1), numbers[i]] += np.int32(1)
-    return counts.sum(axis=0)
+            counts[np.uint64(2 * numbers[i]) + (i & np.uint64(1))] += np.int32(1)
+    return counts

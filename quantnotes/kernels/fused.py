@@ -125,5 +125,5 @@ def count_bins(x: Array, k: int, first: int, counts: Array, compute: np.dtype[An
     rows, (values,) = laid_out
     number = compute.type(2.0**-k), compute.type(first), counts.size
     for part in compiled.run(compiled.count_bins, rows, _read_only(values), *number):
-        counts += part
+        counts += part.reshape(-1, 2).sum(axis=1)
     return None
