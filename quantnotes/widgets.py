@@ -15,7 +15,8 @@ import numpy as np
 
 from quantnotes import plots, samples
 from quantnotes.asymmetric import asymmetric_params
-from quantnotes.grid import INT8, IntGrid
+from quantnotes.grid import INT8, INT16, IntGrid
+from quantnotes.integer import fixed_point_multiplier, requantize
 from quantnotes.mapping import QuantParams, fake_quantize
 from quantnotes.outliers import note_histogram_scale
 from quantnotes.ranges import minmax_range
@@ -190,4 +191,26 @@ def filter_explorer() -> None:
         "both sides are dropped.",
         keep=slider("keep (share)", 0.99, 0.5, 1.0, 0.005),
         bins=slider("bins", 100, 2, 500, 1),
+    )
+
+
+def multiplier_explorer() -> None:
+    """Notebook 07: how many binary digits m0 needs before its codes are those of the real multiplier."""
+    acc = np.arange(-40, 41)
+
+    def draw(m: float, digits: int) -> Any:
+        fraction, exponent = np.frexp(m)
+        near = float(np.ldexp(np.rint(fraction * 2.0**digits) / 2.0**digits, exponent))
+        codes = requantize(acc, *fixed_point_multiplier(near), 0, INT16)
+        wrong = int(np.sum(codes != np.rint(acc * m)))
+        panels = plots.rounding_rules(acc, acc * m, {f"m = {m:.2f} becomes {near:.4f}": codes})
+        panels[0].set_title(f"{panels[0].get_title()}: {wrong} of {acc.size} codes differ", fontsize=9)
+        return plots.figure_of(panels)
+
+    explore(
+        draw,
+        "Codes against accumulators from -40 to 40: a staircase that is steeper than the exact line and "
+        "leaves it towards both ends.",
+        m=slider("m (codes per unit)", 0.3, 0.05, 2.0, 0.01),
+        digits=slider("digits of m0", 3, 1, 12, 1),
     )

@@ -81,7 +81,7 @@ def rounding_rules(acc: ArrayLike, exact: ArrayLike, codes: Mapping[str, ArrayLi
         ax.set_xlabel("accumulator")
         ax.grid(color="#DDDDDD")
         for axis in (ax.xaxis, ax.yaxis):
-            axis.set_major_locator(MaxNLocator(integer=True))
+            axis.set_major_locator(MaxNLocator(5, integer=True))
     panels[0].set_ylabel("code q")
     panels[0].legend(frameon=False, loc="upper left", fontsize=8)
     return panels
