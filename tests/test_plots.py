@@ -158,6 +158,7 @@ def test_code_histogram_shows_the_ledger_and_hatches_what_is_unused():
     assert hatched == [(-7.5, -0.5), (1.5, 6.5)]
     assert ax.get_title(loc="left") == "data: 4 of 16 codes, 1.9 bits, inf dB"
     assert labels(ax) == ("code q (hatched: unused)", "count (log)")
+    assert ax.get_xlim()[0] < -8.5 < 7.5 < ax.get_xlim()[1]
 
 
 def test_code_histogram_points_at_end_codes_that_few_values_have():

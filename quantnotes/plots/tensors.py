@@ -131,7 +131,9 @@ def code_histogram(ledger: CodeLedger, ax: Axes | None = None, title: str = "") 
         f"{ledger.sqnr_db:.1f} dB"
     )
     ax.set_title(f"{title}: {facts}" if title else facts, loc="left", fontsize=9)
-    ax.set(xlabel="code q (hatched: unused)", ylabel="count (log)", xlim=(codes[0] - 0.5, codes[-1] + 0.5))
+    margin = 0.5 + 0.01 * len(codes)  # else the frame hides the bar of an end code
+    ax.set(xlabel="code q (hatched: unused)", ylabel="count (log)")
+    ax.set(xlim=(codes[0] - margin, codes[-1] + margin))
     ax.set_ylim(bottom=0.5)
     return ax
 
@@ -159,10 +161,9 @@ def values_above_codes(x: ArrayLike, ledger: CodeLedger, marks: Mapping[str, flo
     (2,)
     """
     both = axes(2, 1, height=4.2)
-    low, high = ledger.params.range
-    half = ledger.params.scale / 2
-    value_histogram(x, ax=both[0], marks=marks).set_xlim(low - half, high + half)
-    code_histogram(ledger, both[1])
+    low, high = code_histogram(ledger, both[1]).get_xlim()
+    scale, zero = ledger.params.scale, ledger.params.zero_point
+    value_histogram(x, ax=both[0], marks=marks).set_xlim(scale * (low - zero), scale * (high - zero))
     return both
 
 
