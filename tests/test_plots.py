@@ -3,6 +3,7 @@
 import base64
 import inspect
 import re
+from itertools import pairwise
 from pathlib import Path
 
 import matplotlib
@@ -271,6 +272,25 @@ def test_tail_map_marks_the_largest():
     sizes = dict(zip(ax.collections[0].get_offsets()[:, 0], ax.collections[0].get_sizes(), strict=True))
     assert sizes[2] > sizes[4]
     assert labels(ax) == ("channel", "position")
+
+
+def test_flow_joins_the_boxes_in_order():
+    ax = plots.flow([("a b", "f", "00"), ("c", "longer_function", "01"), ("d", "g", "02")])
+    boxes = [text for text in ax.texts if text.get_text()]
+    assert [box.get_text().split("\n")[1:] for box in boxes] == [
+        ["f", "00"],
+        ["longer_function", "01"],
+        ["g", "02"],
+    ]
+    arrows = [(text.xyann, text.xy) for text in ax.texts if getattr(text, "arrow_patch", None)]
+    places = [box.get_position() for box in boxes]
+    assert arrows == list(pairwise(places))
+    ax.figure.draw_without_rendering()
+    extents = [box.get_bbox_patch().get_window_extent() for box in boxes]
+    gaps = [right.x0 - left.x1 for left, right in pairwise(extents)]
+    assert min(gaps) > 15  # dots: an arrow has room
+    assert ax.bbox.x0 <= extents[0].x0
+    assert extents[-1].x1 <= ax.bbox.x1
 
 
 def map_of(ax):

@@ -8,7 +8,8 @@ palette that M. Okabe and K. Ito proposed in 2002, the grey a little darker, wit
 Left out: pyplot and its global state.
 """
 
-from quantnotes.plots.charts import bars, library_map, lines, predictions
+from quantnotes.plots.charts import bars, lines, predictions
+from quantnotes.plots.diagrams import flow, library_map
 from quantnotes.plots.frame import (
     CLIPPED,
     CODE,
@@ -55,6 +56,7 @@ __all__ = [
     "encoded",
     "error_histogram",
     "figure_of",
+    "flow",
     "grid_ends",
     "library_map",
     "lines",

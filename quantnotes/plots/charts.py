@@ -1,4 +1,4 @@
-"""Charts that belong to no one subject: series over a number, groups of bars, the map of the library."""
+"""Charts that belong to no one subject: series over a number, groups of bars."""
 
 from __future__ import annotations
 
@@ -10,42 +10,11 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike
 
-from quantnotes.plots.frame import REAL, SERIES, UNUSED, axes, canvas
+from quantnotes.plots.frame import SERIES, axes, canvas
 
 _MARKERS = "osD^vP"
 _DASHES = ("-", "--", ":", "-.", (0, (6, 1)), (0, (1, 3)))
 _LOOKS = tuple(zip(SERIES, _MARKERS, _DASHES, strict=True))  # a colour alone says nothing on a grey print
-# The map: data by name, with the notebooks that explain them and a place; functions, joined by |, likewise.
-_DATA = {
-    "real values": ("00", 0.0, 1.0),
-    "Range": ("02, 05", 3.1, 1.0),
-    "QuantParams": ("02, 03", 6.6, 1.0),
-    "CodeLedger": ("04", 7.0, 2.0),
-    "codes": ("01", 6.2, 0.0),
-    "decoded values": ("01", 9.6, 0.0),
-}
-_FUNCTIONS = {
-    "minmax_range|histogram_range": (1.65, 1.0),
-    "asymmetric_params|symmetric_params": (4.7, 1.0),
-    "code_ledger": (4.7, 2.0),
-    "quantize": (4.7, 0.0),
-    "dequantize": (7.7, 0.0),
-}
-_ARROWS = [
-    ("real values", "minmax_range|histogram_range"),
-    ("minmax_range|histogram_range", "Range"),
-    ("Range", "asymmetric_params|symmetric_params"),
-    ("asymmetric_params|symmetric_params", "QuantParams"),
-    ("real values", "code_ledger"),
-    ("QuantParams", "code_ledger"),
-    ("code_ledger", "CodeLedger"),
-    ("real values", "quantize"),
-    ("QuantParams", "quantize"),
-    ("quantize", "codes"),
-    ("codes", "dequantize"),
-    ("QuantParams", "dequantize"),
-    ("dequantize", "decoded values"),
-]
 
 
 def lines(
@@ -168,41 +137,4 @@ def bars(table: Mapping[str, Mapping[str, float]], ylabel: str = "SQNR, dB", ax:
     ax.axhline(0, color="black", lw=0.8)
     ax.margins(y=0.12)
     ax.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
-    return ax
-
-
-def library_map(ax: Axes | None = None) -> Axes:
-    """Draw what flows through the library: data in boxes, functions between them, inputs as arrows.
-
-    Parameters
-    ----------
-    ax : Axes, optional
-        Where to draw.
-
-    Returns
-    -------
-    Axes
-
-    Examples
-    --------
-    >>> "quantize" in {text.get_text() for text in library_map().texts}
-    True
-    """
-    ax = canvas(ax, 2.4)
-    texts = {
-        name: (f"$\\bf{{{name.replace(' ', chr(92) + ' ')}}}$\n{where}", x, y, REAL)
-        for name, (where, x, y) in _DATA.items()
-    }
-    texts |= {name: (name.replace("|", "\n"), x, y, "white") for name, (x, y) in _FUNCTIONS.items()}
-    drawn = {}
-    for name, (text, x, y, edge) in texts.items():
-        pad = 0.5 if name in _DATA else 0.2
-        box = {"boxstyle": f"round,pad={pad}", "facecolor": "white", "edgecolor": edge}
-        drawn[name] = ax.text(x, y, text, ha="center", va="center", fontsize=8, bbox=box, linespacing=1.4)
-    for start, end in _ARROWS:
-        ends = {"patchA": drawn[start].get_bbox_patch(), "patchB": drawn[end].get_bbox_patch()}
-        arrow = {"arrowstyle": "->", "color": UNUSED, "shrinkA": 1, "shrinkB": 1, **ends}
-        ax.annotate("", drawn[end].get_position(), drawn[start].get_position(), arrowprops=arrow)
-    ax.set(xlim=(-0.7, 10.5), ylim=(-0.4, 2.4))
-    ax.set_axis_off()
     return ax
