@@ -101,6 +101,7 @@ def test_unanswered(exercise):
         ("07.2", (1288490189, 33), "there already"),
         ("07.2", (0.6, 2), "0.15 = 0.6"),
         ("07.3", lambda *_: ..., "still"),
+        ("07.3", lambda *_: None, "returns None"),
         ("07.3", floating, "must be integers"),
         ("07.3", narrow, "widen"),
         ("07.3", with_rounding(round, digits=32), "widen"),

@@ -42,6 +42,7 @@ def test_unanswered(exercise):
         ("04.2", -1.75, "sign"),
         ("04.2", 3, "Minus the sum"),
         ("04.3", lambda q, low, high: ..., "still"),
+        ("04.3", lambda q, low, high: None, "returns None"),
         ("04.3", lambda q, low, high: high - low - len(np.unique(q)), "+ 1"),
         ("04.3", lambda q, low, high: high - low + 1 - q.size, "distinct"),
         ("04.3", lambda q, low, high: (q.min() - low) + (high - q.max()), "ends"),
