@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from quantnotes.asymmetric import asymmetric_params
 from quantnotes.entropy import entropy_range
 from quantnotes.grid import INT8, IntGrid
-from quantnotes.histogram import Histogram, range_of
+from quantnotes.histogram import Histogram, range_of, update_channels
 from quantnotes.mapping import QuantParams
 from quantnotes.mse import Scheme, check_scheme, mse_range
 from quantnotes.outliers import histogram_range
@@ -26,10 +26,9 @@ from quantnotes.ranges import (
     Range,
     as_axis,
     as_real,
-    channels,
+    channel_axis,
     check_nan_policy,
     compute_type,
-    finite_data,
     minmax_range,
     some_finite_data,
 )
@@ -313,14 +312,10 @@ class Calibrator:
         4
         """
         array = as_real(batch, "batch")
-        if self.axis is None:
-            self._histograms[0].update(array, self.nan)
-            return self
-        finite_data(array, self.nan)  # all of it is checked before any of it is counted
-        parts = list(channels(array, self.axis))
-        self._make_room(len(parts))
-        for histogram, part in zip(self._histograms, parts, strict=True):
-            histogram.update(part, self.nan)
+        number = 1 if self.axis is None else array.shape[channel_axis(self.axis, array.ndim)]
+        histograms = self._one_for_each(number)
+        update_channels(histograms, array, self.axis, self.nan)
+        self._histograms = histograms
         return self
 
     def merge(self, other: Calibrator) -> Calibrator:
@@ -354,7 +349,7 @@ class Calibrator:
         if other._settings() != self._settings():
             raise ValueError(f"the calibrators differ in their settings: {self!r} and {other!r}")
         if other._histograms:
-            self._make_room(len(other._histograms))
+            self._histograms = self._one_for_each(len(other._histograms))
             for ours, theirs in zip(self._histograms, other._histograms, strict=True):
                 ours.merge(theirs)
         return self
@@ -392,13 +387,12 @@ class Calibrator:
         """
         return params_of(self.range(), self.grid, self.scheme, axis=self.axis)
 
-    def _make_room(self, number: int) -> None:
-        if not self._histograms:
-            self._histograms = [Histogram(self.max_bins) for _ in range(number)]
-        if number != len(self._histograms):
-            raise ValueError(
-                f"expected {len(self._histograms)} channels along axis {self.axis}, got {number}"
-            )
+    def _one_for_each(self, number: int) -> list[Histogram]:
+        """Return the histograms, new ones if no batch has yet shown how many channels there are."""
+        histograms = self._histograms or [Histogram(self.max_bins) for _ in range(number)]
+        if number != len(histograms):
+            raise ValueError(f"expected {len(histograms)} channels along axis {self.axis}, got {number}")
+        return histograms
 
     def _settings(self) -> tuple[object, ...]:
         return self.method, self.grid, self.scheme, self.axis, self.nan, self.max_bins, self.options

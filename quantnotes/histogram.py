@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,8 @@ from quantnotes.ranges import (
     NanPolicy,
     Range,
     as_real,
+    channel_axis,
+    channels,
     check_nan_policy,
     compute_type,
     finite_data,
@@ -155,12 +157,8 @@ class Histogram:
         >>> Histogram().update([1.0, 2.0]).update([3.0]).n
         3
         """
-        check_nan_policy(nan)
-        array = as_real(x)
-        batch = Histogram(self.max_bins)  # a value that is refused must leave this one as it was
-        for part in kernels.parts(array):
-            batch._count(*finite_data(part, nan, whole=array))
-        return self.merge(batch)
+        update_channels([self], x, None, nan)
+        return self
 
     def merge(self, other: Histogram) -> Histogram:
         """Add the counts of another histogram to this one.
@@ -194,7 +192,16 @@ class Histogram:
             raise ValueError(
                 f"max_bins differ: {self.max_bins} and {other.max_bins}; bins would not be comparable"
             )
-        if other.n:
+        if other.n and not self.n:
+            self.n, self.min, self.max, self._k, self._first = (
+                other.n,
+                other.min,
+                other.max,
+                other._k,
+                other._first,
+            )
+            self._counts = other._counts.copy()
+        elif other.n:
             n, k, first, counts = other.n, other._k, other._first, other._counts
             self._widen(other.min, other.max)
             _add(self._counts, self._k, self._first, counts, k, first)
@@ -219,21 +226,6 @@ class Histogram:
         bins = f"{self._counts.size} of {self.max_bins}"
         return f"Histogram(n={self.n}, min={self.min}, max={self.max}, bins={bins})"
 
-    def _count(self, data: NDArray[Any], low: float, high: float) -> None:
-        """Count finite data from `low` to `high`."""
-        if not data.size:
-            return
-        if low < self.min or high > self.max:
-            self._widen(low, high)
-        compute = compute_type(data.dtype)
-        if (
-            compute == FLOAT32
-            and max(abs(self._first), abs(self._first + self._counts.size)) >= _FLOAT32_WHOLE
-        ):
-            compute = FLOAT64
-        kernels.count_bins(data, self._k, self._first, self._counts, compute)
-        self.n += data.size
-
     def _widen(self, low: float, high: float) -> None:
         """Make room for values from `low` to `high`: new ends, and bins to match, old counts moved over."""
         low, high = min(self.min, low) + 0.0, max(self.max, high) + 0.0  # + 0.0 turns -0.0 into 0.0
@@ -242,6 +234,64 @@ class Histogram:
         counts = np.zeros(_bin_of(high, k) - first + 1, np.int64)
         _add(counts, k, first, self._counts, self._k, self._first)
         self.min, self.max, self._k, self._first, self._counts = low, high, k, first, counts
+
+
+def update_channels(
+    histograms: Sequence[Histogram], x: ArrayLike, axis: int | None, nan: NanPolicy = "raise"
+) -> None:
+    """Count each channel of a batch in a histogram of its own, or all of it in the only one.
+
+    Parameters
+    ----------
+    histograms : sequence of Histogram
+        As many as there are channels along `axis`.
+    x : array_like
+        Finite real numbers.
+    axis : int or None
+        The channel axis.
+    nan : {"raise", "ignore"}, default "raise"
+        What to do about NaN.
+
+    Raises
+    ------
+    TypeError
+        If `x` is masked, ragged, complex, text or objects.
+    ValueError
+        If `x` holds an infinity, or NaN that are not to be ignored. No histogram has been changed then.
+    """
+    check_nan_policy(nan)
+    array = as_real(x)
+    axis = None if axis is None else channel_axis(axis, array.ndim)
+    batch = [Histogram(h.max_bins) for h in histograms]  # a value that is refused must change nothing
+    for part, place in kernels.parts(array):
+        here = batch if axis is None else batch[place[axis]]
+        low, high = (np.atleast_1d(end) for end in kernels.minmax(part, compute_type(part.dtype), axis))
+        if np.isfinite(low).all() and np.isfinite(high).all():
+            _count(here, part, low, high, axis)
+            continue
+        for h, channel in zip(here, [part] if axis is None else channels(part, axis), strict=True):
+            data, least, most = finite_data(channel, nan, whole=array)
+            if data.size:
+                _count([h], data, [least], [most], None)
+    for h, more in zip(histograms, batch, strict=True):
+        h.merge(more)
+
+
+def _count(
+    histograms: Sequence[Histogram], data: NDArray[Any], low: Any, high: Any, axis: int | None
+) -> None:
+    """Count finite data, the channels of which go from `low` to `high`."""
+    for h, least, most in zip(histograms, low, high, strict=True):
+        if least < h.min or most > h.max:
+            h._widen(float(least), float(most))
+        h.n += data.size // len(histograms)
+    compute = compute_type(data.dtype)
+    if compute == FLOAT32 and any(
+        max(abs(h._first), abs(h._first + h._counts.size)) >= _FLOAT32_WHOLE for h in histograms
+    ):
+        compute = FLOAT64
+    bins = [kernels.Bins(h._k, h._first, h._counts) for h in histograms]
+    kernels.count_bins(data, bins, compute, axis)
 
 
 def range_of(

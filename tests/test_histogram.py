@@ -1,6 +1,7 @@
 """Histogram: power-of-two bins, the same bits for any order and split."""
 
 import copy
+import functools
 import itertools
 import math
 from collections import Counter
@@ -14,7 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from strategies import BAD_TYPES, FLOAT_TYPES, LAYOUTS, few_bins, histogram_lists, int_or_float_arrays
 
-from quantnotes import Histogram
+from quantnotes import Histogram, kernels
+from quantnotes.histogram import update_channels
 
 pytestmark = pytest.mark.usefixtures("both_kernels")
 
@@ -314,3 +316,53 @@ def test_magnitudes(values, max_bins):
 
 def test_magnitudes_of_nothing():
     assert Histogram().magnitudes()[0].tolist() == []
+
+
+# --- parts and channels -------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def small_parts(monkeypatch):
+    """Cut small arrays too, as those are that do not fit the last-level cache."""
+    monkeypatch.setattr(kernels, "parts", functools.partial(kernels.parts, size=50))
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_parts_change_nothing(small_parts, layout):
+    x = np.random.default_rng(4).standard_normal((7, 8, 9)).astype(np.float32)
+    expected = Histogram(16)
+    for value in x.ravel():
+        expected.update(value)
+    assert Histogram(16).update(LAYOUTS[layout](x)) == expected
+
+
+@pytest.mark.parametrize("layout", [*LAYOUTS, "contiguous"])
+@pytest.mark.parametrize("axis", [0, 1, 2, -1])
+@pytest.mark.parametrize("nan", ["raise", "ignore"])
+def test_channels_are_counted_as_if_alone(small_parts, layout, axis, nan):
+    x = np.random.default_rng(5).standard_normal((7, 7, 7)).astype(np.float32)
+    x *= np.ldexp(np.float32(1), np.arange(0, 21, 3)).reshape([-1 if i == axis % 3 else 1 for i in range(3)])
+    if nan == "ignore":
+        x[1:3, 2, 5] = np.nan
+    histograms = [Histogram(8) for _ in range(7)]
+    for batch in (x, -x[::-1]):
+        batch = np.take(batch, range(7), axis)
+        odd = LAYOUTS[layout](batch) if layout in LAYOUTS else batch
+        update_channels(histograms, odd, axis, nan)
+    expected = [
+        Histogram(8).update(a, nan).update(b, nan)
+        for a, b in zip(np.moveaxis(x, axis, 0), np.moveaxis(-x[::-1], axis, 0), strict=True)
+    ]
+    assert histograms == expected
+    assert sum(h.n for h in histograms) == 2 * np.count_nonzero(~np.isnan(x))
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_a_bad_value_in_the_last_channel_changes_no_histogram(small_parts, bad):
+    x = np.ones((3, 200))
+    histograms = [Histogram().update(5.0) for _ in range(3)]
+    x[2, 199] = bad
+    for odd in (x, x.T.copy().T):
+        with pytest.raises(ValueError, match="1 NaN among 600" if np.isnan(bad) else "infinity"):
+            update_channels(histograms, odd, 0)
+        assert histograms == [Histogram().update(5.0)] * 3

@@ -216,13 +216,31 @@ def test_count_bins_has_the_same_counts(many_pieces, dtype, k):
     x = np.concatenate([x, [0.0, -0.0, *(np.finfo(dtype).smallest_subnormal * np.array([1, -1]))]]).astype(
         dtype
     )
-    expected, found = np.zeros(202, np.int64), np.zeros(202, np.int64)
-    blocked.count_bins(x, k, -101, expected, dtype)
-    assert expected.sum() == x.size
-    if many_pieces.count_bins(x, k, -101, found, dtype) is NotImplemented:
+    expected, found = (blocked.Bins(k, -101, np.zeros(202, np.int64)) for _ in range(2))
+    blocked.count_bins(x, [expected], dtype)
+    assert expected.counts.sum() == x.size
+    if many_pieces.count_bins(x, [found], dtype) is NotImplemented:
         assert (dtype, k) == (F4, 900)
     else:
-        np.testing.assert_array_equal(found, expected)
+        np.testing.assert_array_equal(found.counts, expected.counts)
+
+
+@real
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_count_bins_of_channels(many_pieces, dtype, axis):
+    """Each channel has a width, a first bin and a number of bins of its own."""
+    x = np.random.default_rng(0).standard_normal((6, 6, 6)).astype(dtype)
+    x *= np.float32([1, 2, 30, 4, 500, 6]).reshape([6 if i == axis else 1 for i in range(3)])
+    bins = [
+        [blocked.Bins(k, -1 << 7 - k, np.zeros(1 << 8 - k, np.int64)) for k in range(6)] for _ in range(2)
+    ]
+    x = np.clip(x, -100, 100)
+    blocked.count_bins(x, bins[0], dtype, axis)
+    assert many_pieces.count_bins(x, bins[1], dtype, axis) is None
+    for expected, found, channel in zip(*bins, np.moveaxis(x, axis, 0), strict=True):
+        edges = np.ldexp(expected.first + np.arange(expected.counts.size + 1.0), expected.k)
+        np.testing.assert_array_equal(expected.counts, np.histogram(channel, edges)[0])
+        np.testing.assert_array_equal(found.counts, expected.counts)
 
 
 # --- layouts and parameters ---------------------------------------------------------------------------------
@@ -252,7 +270,7 @@ def test_other_types_are_left_to_the_blocked_loops(fused, dtype):
     x, one = np.ones(10, dtype), np.ones((), F4)
     assert fused.quantize(x, one, one, -128, 127, F4, np.empty(10, np.int8)) is NotImplemented
     assert fused.minmax(x, F4) is NotImplemented
-    assert fused.count_bins(x, 0, 0, np.zeros(2, np.int64), F4) is NotImplemented
+    assert fused.count_bins(x, [blocked.Bins(0, 0, np.zeros(2, np.int64))], F4) is NotImplemented
 
 
 SHAPES = {
@@ -428,7 +446,9 @@ assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 def test_parts_make_up_the_array(layout, size):
     x = np.arange(6 * 7 * 8).reshape(6, 7, 8)
     x = LAYOUTS[layout](x) if layout in LAYOUTS else x
-    parts = list(kernels.parts(x, size))
+    parts, places = zip(*kernels.parts(x, size), strict=True)
+    for part, place in zip(parts, places, strict=True):
+        np.testing.assert_array_equal(part, x[place])
     assert all(0 < part.size <= size and np.shares_memory(part, x) for part in parts)
     np.testing.assert_array_equal(
         np.sort(np.concatenate([part.ravel() for part in parts])), np.arange(6 * 7 * 8)
@@ -438,7 +458,7 @@ def test_parts_make_up_the_array(layout, size):
 
 def test_parts_of_little_or_nothing():
     for x in (np.zeros(0), np.zeros((3, 0)), np.array(5.0)):
-        assert [part.shape for part in kernels.parts(x, 1)] == [x.shape]
+        assert [part.shape for part, _ in kernels.parts(x, 1)] == [x.shape]
 
 
 @pytest.mark.parametrize("mode", ["r", "r+", "c"])
@@ -449,7 +469,7 @@ def test_a_mapped_file_is_read_as_it_is(tmp_path, mode):
     if mode != "r":
         x[50_000] = -7
     for _ in range(2):
-        total = sum(float(part.sum(dtype=float)) for part in kernels.parts(x[::-1], 10_000))
+        total = sum(float(part.sum(dtype=float)) for part, _ in kernels.parts(x[::-1], 10_000))
         assert total == np.arange(100_000).sum() - (50_007 if mode != "r" else 0)
 
 

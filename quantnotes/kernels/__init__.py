@@ -22,11 +22,12 @@ from types import ModuleType
 from typing import Any, TypeVar, cast
 
 from quantnotes.kernels import blocked
-from quantnotes.kernels.blocked import Array, code_steps, count_nan
+from quantnotes.kernels.blocked import Array, Bins, code_steps, count_nan
 from quantnotes.kernels.parts import parts
 
 __all__ = [
     "LARGE",
+    "Bins",
     "code_steps",
     "count_bins",
     "count_nan",

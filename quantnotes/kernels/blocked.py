@@ -7,9 +7,9 @@ byte order of the array. Arrays that make up one block, and are of these types, 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import nullcontext
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -160,39 +160,42 @@ def count_nan(x: Array, compute: DType) -> int:
     return sum(int(np.count_nonzero(np.isnan(block))) for block in _lines(x, compute))
 
 
-def count_bins(x: Array, k: int, first: int, counts: Array, compute: DType) -> None:
-    """Add to `counts` how many elements of `x` lie in bin j = floor(x / 2**k), counted from bin `first`.
+class Bins(NamedTuple):
+    """Counters of the bins [j * 2**k, (j + 1) * 2**k) from j = first on."""
+
+    k: int
+    first: int
+    counts: NDArray[np.int64]
+
+
+def count_bins(x: Array, bins: list[Bins], compute: DType, axis: int | None = None) -> None:
+    """Add to the counts of each channel how many of its elements lie in each of its bins.
 
     `x` holds no NaN and every element's bin is in reach. The product with a power of two is exact but for
     underflow, which would send a tiny negative to bin 0; bin -1 is right for it.
     """
+    channels = [x] if axis is None else np.moveaxis(x, axis, 0).reshape(len(bins), -1)
+    for channel, (k, first, counts) in zip(channels, bins, strict=True):
+        for numbers in _bin_numbers(channel, k, first, compute):
+            np.subtract(numbers, first, out=numbers)
+            counts += np.bincount(numbers.astype(np.intp), minlength=counts.size)
+
+
+def _bin_numbers(x: Array, k: int, first: int, compute: DType) -> Iterator[Array]:
+    """Yield floor(x / 2**k), block by block, the caller's to change."""
     info = np.finfo(compute)
     if not info.minexp <= -k < info.maxexp:  # 2**-k is no normal number of this type
-        steps = _ldexp_steps(x, k)
-    else:
-        factor = compute.type(2.0**-k)
-        careful = first < 0 and float(info.smallest_subnormal) * float(factor) == 0.0
-        steps = _product_steps(
-            x, factor, careful or compute.type(info.smallest_subnormal) * factor == 0, compute
-        )
-    for block in steps:
-        np.subtract(block, first, out=block)
-        counts += np.bincount(block.astype(np.intp), minlength=counts.size)
-
-
-def _product_steps(x: Array, factor: Any, careful: bool, compute: DType) -> Any:
-    scratch = np.empty(min(BLOCK, x.size), compute)
+        for block in _lines(x, np.dtype(np.float64)):
+            work = np.floor(np.ldexp(block, -k))
+            work[(block < 0) & (work >= 0)] = -1
+            yield work
+        return
+    factor, scratch = compute.type(2.0**-k), np.empty(min(BLOCK, x.size), compute)
+    underflows = info.smallest_subnormal * factor == 0
     for block in _lines(x, compute):
         work = scratch[: block.size]
         np.multiply(block, factor, out=work)
         np.floor(work, out=work)
-        if careful:
+        if underflows and first < 0:
             work[(block < 0) & (work >= 0)] = -1
-        yield work
-
-
-def _ldexp_steps(x: Array, k: int) -> Any:
-    for block in _lines(x, np.dtype(np.float64)):
-        work = np.floor(np.ldexp(block, -k))
-        work[(block < 0) & (work >= 0)] = -1
         yield work

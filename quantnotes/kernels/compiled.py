@@ -46,10 +46,10 @@ class Rows(NamedTuple):
     inner_step: int
     step: int  # 0 or 1
 
-    def pieces(self) -> list[tuple[int, int, int, int]]:
-        """Cut by rows if there are many, else by columns."""
+    def pieces(self, by_columns: bool) -> list[tuple[int, int, int, int]]:
+        """Cut by rows if there are many, else by columns; or by columns if those are many."""
         number = max(1, min(PIECES, self.rows * self.columns // PIECE))
-        if self.rows >= number:
+        if self.rows >= number and not (by_columns and self.columns >= 64 * number):
             ends = [self.rows * i // number for i in range(number + 1)]
             return [(a, b, 0, self.columns) for a, b in pairwise(ends)]
         ends = [self.columns * i // number // 64 * 64 for i in range(number)] + [self.columns]
@@ -89,9 +89,9 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_pool.cache_clear)  # a child has the object, but not its threads
 
 
-def run(loop: Callable[..., Any], rows: Rows, *args: Any) -> list[Any]:
+def run(loop: Callable[..., Any], rows: Rows, *args: Any, by_columns: bool = False) -> list[Any]:
     """Call a loop for each piece, on all cores, this thread among them, and return what it returns."""
-    pieces, steps = rows.pieces(), rows[1:]
+    pieces, steps = rows.pieces(by_columns), rows[1:]
     work = _compiled(loop, tuple(map(numba.typeof, (*args, steps, pieces[0]))))
     left = iter(pieces)  # shared: each thread takes the next one
 
@@ -120,9 +120,9 @@ def _rounded(x: Any, s: Any, z: Any) -> Any:
 
 
 @_part
-def _clipped(code: Any, low: Any, high: Any) -> Any:
-    code = code if code > low else low  # NaN goes to low: the cast that follows is defined
-    return code if code < high else high
+def _clipped(value: Any, low: Any, high: Any) -> Any:
+    value = value if value > low else low  # NaN goes to low: the cast that follows is defined
+    return value if value < high else high
 
 
 @_part
@@ -140,9 +140,9 @@ def quantize(x: Any, s: Any, z: Any, low: Any, high: Any, out: Any, steps: Any, 
         start, at = _place(row, steps)
         for i in range(first, last):
             j = at + i if steps[4] else at
-            code = _rounded(x[start + i], s[j], z[j])
-            nan |= code != code
-            out[start + i] = _clipped(code, low, high)
+            value = x[start + i]
+            nan |= value != value
+            out[start + i] = _clipped(_rounded(value, s[j], z[j]), low, high)
     return nan
 
 
@@ -163,9 +163,9 @@ def fake_quantize(
         start, at = _place(row, steps)
         for i in range(first, last):
             j = at + i if steps[4] else at
-            code = _rounded(x[start + i], s[j], z[j])
-            nan |= code != code
-            out[start + i] = real(_clipped(code, low, high) - z[j]) * back[j]
+            value = x[start + i]
+            nan |= value != value
+            out[start + i] = real(_clipped(_rounded(value, s[j], z[j]), low, high) - z[j]) * back[j]
     return nan
 
 
@@ -189,20 +189,31 @@ def extremes(bits: Any, mask: Any, channels: Any, steps: Any, piece: Any) -> Any
     return low, high
 
 
-def count_bins(x: Any, factor: Any, lowest: Any, bins: Any, steps: Any, piece: Any) -> Any:
-    """Return the counts of a piece, twice: each bin has two counters, which equal neighbours take in turn.
+def count_bins(x: Any, factor: Any, lowest: Any, top: Any, offset: Any, steps: Any, piece: Any) -> Any:
+    """Return the counts of a piece, and the first of its bins; those of channel j begin at offset[j].
 
-    The numbers of a block come first: that part is vectors, counting is not.
+    Each bin has two counters, which neighbours take in turn, lest one wait for the other. The numbers of a
+    block come first: that part is vectors, counting is not.
     """
-    counts, numbers = np.zeros(2 * bins, np.int32), np.empty(BLOCK, np.int32)
-    zero, top, end = x.dtype.type(0), np.int32(bins - 1), np.uint64(piece[3])
-    for start in range(np.uint64(piece[2]), end, np.uint64(BLOCK)):
-        length = min(np.uint64(BLOCK), end - start)
-        for i in range(length):
-            number = np.floor(x[start + i] * factor)
-            if x[start + i] < zero and number >= zero:  # the product has underflowed
-                number = x.dtype.type(-1)
-            numbers[i] = min(max(np.int32(number - lowest), np.int32(0)), top)
-        for i in range(length):
-            counts[np.uint64(2 * numbers[i]) + (i & np.uint64(1))] += np.int32(1)
-    return counts
+    channels = np.uint64(0), np.uint64(top.size)
+    if steps[4]:
+        channels = np.uint64(piece[2]), np.uint64(piece[3])
+    elif piece[1] <= steps[1] and steps[3] == 1:
+        channels = np.uint64(piece[0]), np.uint64(piece[1])
+    base, end = offset[channels[0]], offset[channels[1]]
+    counts, numbers = np.zeros(2 * (end - base), np.int32), np.empty(BLOCK, np.int32)
+    zero, minus_one = x.dtype.type(0), x.dtype.type(-1)
+    for row in range(piece[0], piece[1]):
+        start, at = _place(row, steps)
+        for begin in range(np.uint64(piece[2]), np.uint64(piece[3]), np.uint64(BLOCK)):
+            length = min(np.uint64(BLOCK), np.uint64(piece[3]) - begin)
+            for i in range(length):
+                j = at + begin + i if steps[4] else at
+                value = x[start + begin + i]
+                number = np.floor(value * factor[j])
+                number = minus_one if value < zero and number >= zero else number  # it has underflowed
+                numbers[i] = np.int32(_clipped(number - lowest[j], zero, top[j]))
+            for i in range(length):
+                j = at + begin + i if steps[4] else at
+                counts[np.uint64(2 * (numbers[i] + offset[j] - base)) + (i & np.uint64(1))] += np.int32(1)
+    return base, counts

@@ -7,17 +7,16 @@ innermost axis. Of anything else they return NotImplemented, and the blocked loo
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from quantnotes.kernels import compiled
+from quantnotes.kernels.blocked import Array, Bins, DType
 from quantnotes.kernels.compiled import Rows
 
-Array = NDArray[Any]
-
-MOST = 1 << 16  # counters, and channels, of which every piece of work has its own
+MOST = 1 << 20  # channels, or counters, of which every piece of work has its own
 REALS = frozenset(map(np.dtype, ("f4", "f8")))
 CODES = frozenset(map(np.dtype, ("i1", "u1", "i2", "u2")))
 
@@ -58,7 +57,7 @@ def _tangled(x: Array, out: Array) -> bool:
 
 
 def quantize(
-    x: Array, scale: Array, zero_point: Array, qmin: int, qmax: int, compute: np.dtype[Any], out: Array
+    x: Array, scale: Array, zero_point: Array, qmin: int, qmax: int, compute: DType, out: Array
 ) -> Any:
     """Write the codes of `x` to `out`; S and Z broadcast against it. True if `x` has a NaN."""
     scale, zero_point = (np.asarray(param, order="C") for param in (scale, zero_point))
@@ -70,7 +69,7 @@ def quantize(
     return any(compiled.run(compiled.quantize, rows, *inputs, compute.type(qmin), compute.type(qmax), codes))
 
 
-def dequantize(q: Array, scale: Array, zero_point: Array, compute: np.dtype[Any], out: Array) -> Any:
+def dequantize(q: Array, scale: Array, zero_point: Array, compute: DType, out: Array) -> Any:
     """Write (q - zero_point) * scale to `out`, the codes widened to `compute` first."""
     scale, zero_point = (np.asarray(param, order="C") for param in (scale, zero_point))
     fits = q.dtype in CODES and out.dtype == compute and not _tangled(q, out)
@@ -96,14 +95,19 @@ def fake_quantize(
     return any(compiled.run(compiled.fake_quantize, rows, *map(_read_only, inputs), *ends, faked))
 
 
-def minmax(x: Array, compute: np.dtype[Any], axis: int | None = None) -> Any:
+def _by_channel(x: Array, axis: int | None) -> tuple[int, tuple[Rows, list[Array]] | None]:
+    """Return the number of channels, and how their numbers lie along `x`."""
+    shape = [length if i == axis else 1 for i, length in enumerate(x.shape)]
+    return math.prod(shape), _rows(np.empty(shape, np.int8), x)
+
+
+def minmax(x: Array, compute: DType, axis: int | None = None) -> Any:
     """Return the smallest and the largest element, or those of each channel; NaN where one is.
 
     Floats are compared as integers of the same order, in which NaN lie beyond the infinities.
     """
-    channels = 1 if axis is None else x.shape[axis]
-    index = np.empty([channels if i == axis else 1 for i in range(x.ndim)], np.int8)
-    if x.dtype not in REALS or channels > MOST or (laid_out := _rows(index, x)) is None:
+    channels, laid_out = _by_channel(x, axis)
+    if x.dtype not in REALS or channels > MOST or laid_out is None:
         return NotImplemented
     rows, (values,) = laid_out
     bits = np.dtype(f"i{x.itemsize}")
@@ -115,15 +119,20 @@ def minmax(x: Array, compute: np.dtype[Any], axis: int | None = None) -> Any:
     return tuple(ends[:, 0] if axis is None else ends)
 
 
-def count_bins(x: Array, k: int, first: int, counts: Array, compute: np.dtype[Any]) -> Any:
-    """Add to `counts` how many elements of `x` lie in bin j = floor(x / 2**k), counted from bin `first`."""
-    info = np.finfo(compute)
-    fits = info.minexp <= -k < info.maxexp and counts.size <= MOST and x.size < 2**31
-    fits = fits and x.dtype == compute and compute in REALS
-    if not fits or (laid_out := _rows(np.empty((), np.int8), x)) is None:
+def count_bins(x: Array, bins: list[Bins], compute: DType, axis: int | None = None) -> Any:
+    """Add to the counts of each channel how many of its elements lie in each of its bins."""
+    offset = np.cumsum([0, *(b.counts.size for b in bins)])
+    normal = all(np.finfo(compute).minexp <= -b.k < np.finfo(compute).maxexp for b in bins)
+    fits = x.dtype == compute and compute in REALS and normal and offset[-1] <= MOST and x.size < 2**31
+    if not fits or (laid_out := _by_channel(x, axis)[1]) is None:
         return NotImplemented
     rows, (values,) = laid_out
-    number = compute.type(2.0**-k), compute.type(first), counts.size
-    for part in compiled.run(compiled.count_bins, rows, _read_only(values), *number):
-        counts += part.reshape(-1, 2).sum(axis=1)
+    table = [[2.0**-b.k for b in bins], [b.first for b in bins], [b.counts.size - 1 for b in bins]]
+    inputs = map(_read_only, (values, *np.array(table).astype(compute), offset))
+    total = np.zeros(offset[-1], np.int64)
+    # By columns where those are channels: each piece then has counters of its own alone.
+    for base, counts in compiled.run(compiled.count_bins, rows, *inputs, by_columns=rows.step == 1):
+        total[base : base + counts.size // 2] += counts[::2] + counts[1::2]
+    for b, part in zip(bins, np.split(total, offset[1:-1]), strict=True):
+        np.add(b.counts, part, out=b.counts)
     return None

@@ -14,27 +14,30 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[Any]
+Place = tuple[slice, ...]
 
 PART = 1 << 22  # elements
 
 
-def parts(x: Array, size: int = PART) -> Iterator[Array]:
-    """Yield views of at most `size` elements that together are `x`, in the order of memory."""
+def parts(x: Array, size: int = PART) -> Iterator[tuple[Array, Place]]:
+    """Yield views of at most `size` elements, with their places, in the order of memory: all of `x`."""
     file = _mapped_file(x) if x.size > size else None
-    for part in _cut(x, size):
-        yield part
+    for place in _cut(x, size, (slice(None),) * x.ndim):
+        part = x[place]
+        yield part, place
         if file is not None:
             _let_go(part, file)
 
 
-def _cut(x: Array, size: int) -> Iterator[Array]:
-    if x.size <= size:
-        yield x
+def _cut(x: Array, size: int, place: Place) -> Iterator[Place]:
+    part = x[place]
+    if part.size <= size:
+        yield place
         return
-    axis = max((i for i in range(x.ndim) if x.shape[i] > 1), key=lambda i: abs(x.strides[i]))
-    step = max(1, size * x.shape[axis] // x.size)
+    axis = max((i for i in range(x.ndim) if part.shape[i] > 1), key=lambda i: abs(x.strides[i]))
+    step = max(1, size * x.shape[axis] // part.size)
     for start in range(0, x.shape[axis], step):
-        yield from _cut(x[(*(slice(None),) * axis, slice(start, start + step))], size)
+        yield from _cut(x, size, (*place[:axis], slice(start, start + step), *place[axis + 1 :]))
 
 
 def _mapped_file(x: Array) -> mmap.mmap | None:
