@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from quantnotes.asymmetric import asymmetric_params
 from quantnotes.entropy import entropy_range
-from quantnotes.grid import INT8, IntGrid
+from quantnotes.grid import INT8, IntGrid, check_grid
 from quantnotes.histogram import Histogram, range_of, update_channels
 from quantnotes.mapping import QuantParams
 from quantnotes.mse import Scheme, check_scheme, mse_range
@@ -272,8 +272,7 @@ class Calibrator:
         _check_method(method, options)
         check_scheme(scheme)
         check_nan_policy(nan)
-        if not isinstance(grid, IntGrid):
-            raise TypeError(f"grid must be an IntGrid, got {grid!r}")
+        check_grid(grid)
         self.method, self.grid, self.scheme, self.options = method, grid, scheme, options
         self.axis = None if axis is None else as_axis(axis)
         self.nan, self.max_bins = nan, max_bins

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from quantnotes.grid import INT8, IntGrid
+from quantnotes.grid import INT8, IntGrid, check_grid
 from quantnotes.histogram import Histogram, range_of
 from quantnotes.ranges import NanPolicy, Range, some_finite_data
 
@@ -45,7 +45,7 @@ def entropy_range(
     Raises
     ------
     TypeError
-        If `x` holds no real numbers.
+        If `x` holds no real numbers, or `grid` is no IntGrid.
     ValueError
         If `x` is empty or not finite.
 
@@ -63,6 +63,7 @@ def entropy_range(
     >>> 2.0 < entropy_range(x, INT8).rmax < float(np.abs(x).max())
     True
     """
+    check_grid(grid)
 
     def one(channel: NDArray[Any] | Histogram) -> tuple[float, float]:
         if isinstance(channel, Histogram):

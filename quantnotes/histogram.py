@@ -308,6 +308,7 @@ def range_of(
     """
     if not isinstance(x, Histogram):
         return per_channel(x, axis, nan, one)
+    check_nan_policy(nan)
     if axis is not None:
         raise ValueError("a Histogram has no channels: keep one for each, as Calibrator does with axis=")
     if not x.n:

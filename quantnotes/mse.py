@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from quantnotes.asymmetric import asymmetric_params
-from quantnotes.grid import INT8, IntGrid
+from quantnotes.grid import INT8, IntGrid, check_grid
 from quantnotes.histogram import Histogram, range_of
 from quantnotes.mapping import QuantParams
 from quantnotes.ranges import FLOAT64, NanPolicy, Range, some_finite_data
@@ -71,7 +71,7 @@ def mse_range(
     Raises
     ------
     TypeError
-        If `x` holds no real numbers.
+        If `x` holds no real numbers, or `grid` is no IntGrid.
     ValueError
         If `x` is empty or not finite, `scheme` is unknown, or a symmetric grid has no room for the
         negative values that are there.
@@ -90,6 +90,7 @@ def mse_range(
     >>> -2.4 < mse_range(x, IntGrid.of(3, narrow=True), "symmetric").rmin < -1.6
     True
     """
+    check_grid(grid)
     check_scheme(scheme)
 
     def one(channel: Array | Histogram) -> tuple[float, float]:

@@ -275,3 +275,19 @@ def test_bad_settings():
         Calibrator("mse", max_bins=1)
     with pytest.raises(TypeError, match="real numbers"):
         Calibrator("mse").observe(["1"])
+
+
+@pytest.mark.parametrize("range_of", [mse_range, entropy_range])
+@pytest.mark.parametrize("grid", [8, "int8", None, np.int8])
+def test_grid_must_be_one(range_of, grid):
+    for x in ([-1.0, 2.0], Histogram().update([-1.0, 2.0])):
+        with pytest.raises(TypeError, match="grid"):
+            range_of(x, grid)
+    with pytest.raises(TypeError, match="grid"):
+        Calibrator("minmax", grid)
+
+
+@pytest.mark.parametrize("range_of", [percentile_range, histogram_range, mse_range, entropy_range])
+def test_an_unknown_policy_is_refused_with_a_histogram_too(range_of):
+    with pytest.raises(ValueError, match="nan"):
+        range_of(Histogram().update([-1.0, 2.0]), nan="drop")

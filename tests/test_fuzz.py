@@ -30,6 +30,7 @@ from strategies import (
 
 import quantnotes
 from quantnotes import (
+    Calibrator,
     CodeLedger,
     Histogram,
     IntGrid,
@@ -39,11 +40,14 @@ from quantnotes import (
     asymmetric_params,
     code_ledger,
     dequantize,
+    entropy_range,
     fake_quantize,
     histogram_range,
     ledger_table,
     minmax_range,
+    mse_range,
     note_histogram_scale,
+    percentile_range,
     quantize,
     shortest_range,
     symmetric_params,
@@ -500,6 +504,102 @@ def test_note_histogram_scale(x, int_max, bins, keep):
         assert 0 <= found < np.inf
 
 
+# --- calibration --------------------------------------------------------------------------------------------
+
+tensors = seldom(
+    anything, st.builds(lambda n: Histogram(n).update([-1.0, 0.5, 2.0]), st.sampled_from([2, 8, 2048]))
+)
+schemes = seldom(st.sampled_from(["asymmetric", "symmetric"]), odd_scalars)
+percentiles = seldom(st.floats(0, 100) | st.sampled_from([0, 100, 99.99]), odd_scalars)
+
+
+def ranges_of(x, axis, nan):
+    """The own ranges of an array, or of a Histogram, which has no channels."""
+    if isinstance(x, Histogram):
+        return (
+            [(x.min, x.max)] if axis is None and isinstance(nan, str) and nan in ("raise", "ignore") else None
+        )
+    return expected_ranges(x, axis, nan)
+
+
+def pairs(found):
+    return np.transpose(found).reshape(-1, 2)
+
+
+@given(tensors, percentiles, axes, policies)
+def test_percentile_range(x, percentile, axis, nan):
+    found = attempt(percentile_range, x, percentile, axis=axis, nan=nan)
+    if not isinstance(percentile, (int, float)) or not 0 <= percentile <= 100:
+        return
+    expected = ranges_of(x, axis, nan)
+    assert (found is not REFUSED) == (expected is not None)
+    for (low, high), own in zip(pairs(found) if expected else [], expected or [], strict=True):
+        assert own[0] <= low <= high <= own[1]
+        assert percentile != 100 or (low, high) == own
+
+
+@given(tensors, any_grid, schemes, axes, policies)
+def test_mse_range(x, grid, scheme, axis, nan):
+    found = attempt(mse_range, x, grid, scheme, axis=axis, nan=nan)
+    expected = ranges_of(x, axis, nan)
+    known = isinstance(scheme, str) and scheme in ("asymmetric", "symmetric") and isinstance(grid, IntGrid)
+    if not known or expected is None:
+        assert found is REFUSED
+        return
+    short = scheme == "symmetric" and grid.qmin > -grid.qmax
+    assert (found is REFUSED) == (short and min(own[0] for own in expected) < 0)
+    for (low, high), own in zip(
+        [] if found is REFUSED else pairs(found), expected, strict=found is not REFUSED
+    ):
+        if scheme == "asymmetric":
+            assert own[0] <= low <= high <= own[1]
+        else:
+            assert low == (0 if short else -high)
+            assert 0 <= high <= max(np.abs(own))
+
+
+@given(tensors, any_grid, axes, policies)
+def test_entropy_range(x, grid, axis, nan):
+    found = attempt(entropy_range, x, grid, axis=axis, nan=nan)
+    expected = ranges_of(x, axis, nan)
+    assert (found is not REFUSED) == (isinstance(grid, IntGrid) and expected is not None)
+    for (low, high), own in zip(
+        [] if found is REFUSED else pairs(found), expected or [], strict=found is not REFUSED
+    ):
+        assert low == (0 if grid.qmin == 0 and own[0] >= 0 else -high)
+        assert 0 <= high <= max(np.abs(own))
+
+
+methods = seldom(st.sampled_from(["minmax", "histogram", "percentile", "mse", "entropy"]), odd_scalars)
+settings_of = st.tuples(
+    methods, any_grid, schemes, seldom(st.none() | st.integers(-2, 2), odd_scalars), policies
+)
+
+
+@given(st.lists(anything, min_size=1, max_size=3), settings_of, seldom(st.integers(2, 300), odd_scalars))
+def test_calibrator(batches, settings, max_bins):
+    method, grid, scheme, axis, nan = settings
+    calibrator = attempt(Calibrator, method, grid, scheme, axis=axis, nan=nan, max_bins=max_bins)
+    if calibrator is REFUSED:
+        return
+    counted = 0
+    for x in batches:
+        before = repr(calibrator)
+        if attempt(calibrator.observe, x) is REFUSED:
+            assert repr(calibrator) == before
+        else:
+            counted += np.size(x) - np.count_nonzero(np.isnan(float64(np.asarray(x))))
+    assert calibrator.n == counted
+    twin = attempt(Calibrator(method, grid, scheme, axis=axis, nan=nan, max_bins=max_bins).merge, calibrator)
+    assert twin == calibrator
+    params = attempt(calibrator.params)
+    if counted and axis is None and scheme == "asymmetric":
+        assert params is not REFUSED
+    if params is not REFUSED:
+        assert (params.grid, params.axis) == (grid, axis)
+        assert params == attempt(twin.params)
+
+
 # --- parameters ---------------------------------------------------------------------------------------------
 
 
@@ -692,6 +792,7 @@ MADE_BY_OTHERS = {"CodeLedger", "LedgerTable", "Range"}  # results; nothing is p
 def test_every_public_function_is_fuzzed():
     public = {name for name in quantnotes.__all__ if callable(getattr(quantnotes, name))} - MADE_BY_OTHERS
     snake = {"IntGrid": "int_grid", "QuantParams": "quant_params", "Histogram": "histogram"}
+    snake |= {"Calibrator": "calibrator"}
     assert {f"test_{snake.get(name, name)}" for name in public} <= set(globals())
 
 
