@@ -146,7 +146,7 @@ def test_out_gives_the_same_bits():
 
 
 def test_no_full_size_temporary():
-    x = sample((1024, 4099))
+    x = sample((2048, 4099))
     params, codes, back = params_for(x.shape, 1, 32), np.empty(x.shape, np.int8), np.empty_like(x)
     tracemalloc.start()
     try:
