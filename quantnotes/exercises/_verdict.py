@@ -17,6 +17,7 @@ _MODULES = {
     "03": "symmetric",
     "04": "saturation",
     "05": "outliers",
+    "06": "calibration",
     "07": "integer",
 }
 

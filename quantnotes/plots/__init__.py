@@ -8,6 +8,7 @@ palette that M. Okabe and K. Ito proposed in 2002, the grey a little darker, wit
 Left out: pyplot and its global state.
 """
 
+from quantnotes.plots.calibration import comparison, distributions, noises
 from quantnotes.plots.charts import bars, lines, predictions
 from quantnotes.plots.diagrams import flow, library_map
 from quantnotes.plots.frame import (
@@ -53,6 +54,8 @@ __all__ = [
     "bars",
     "channel_maxima",
     "code_histogram",
+    "comparison",
+    "distributions",
     "encoded",
     "error_histogram",
     "figure_of",
@@ -60,6 +63,7 @@ __all__ = [
     "grid_ends",
     "library_map",
     "lines",
+    "noises",
     "number_line",
     "png",
     "pointer_frame",
