@@ -103,7 +103,7 @@ def _divergences(counts: NDArray[np.int64], levels: int) -> NDArray[np.float64]:
         starts = -(-np.arange(levels + 1) * part[:, None] // levels)  # bin j has level j * levels // clip
         sums, bins = np.diff(running[starts]), np.diff(filled[starts])
         log_q = np.log(np.maximum(sums, 1)) - np.log(np.maximum(bins, 1))
-        shares[i : i + step] = np.einsum("ij,ij->i", sums, log_q)
+        shares[i : i + step] = np.sum(sums * log_q, axis=1)
         last_level[i : i + step] = log_q[:, -1]
     inside, last = running[clips], counts[clips - 1]
     beyond = total - inside

@@ -171,9 +171,9 @@ class _Mass:
         for i in range(0, scale.size, step):
             part = slice(i, i + step)
             e, k = rounded(self.edges, part)
-            inside = (k * (scale[part, None] ** 3 / 12) + e * e * e / 3) @ self.drops
+            inside = np.sum((k * (scale[part, None] ** 3 / 12) + e * e * e / 3) * self.drops, axis=1)
             e, _ = rounded(self.points, part)
-            total[part] = inside + (e * e) @ self.weights
+            total[part] = inside + np.sum(e * e * self.weights, axis=1)  # no BLAS: the same on any machine
         return total
 
 

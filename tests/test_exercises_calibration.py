@@ -86,7 +86,7 @@ def without_clipping(x, qmax):
         (lambda x, qmax: None, "returns None"),
         (lambda x, qmax: -1.0, "above 0"),
         (lambda x, qmax: np.abs(x).max(), "largest magnitude"),
-        (lambda x, qmax: tried(x, qmax, np.linspace(0.5, 1, 101) * np.abs(x).max()), "above half"),
+        (lambda x, qmax: tried(x, qmax, np.linspace(0.5, 0.99, 101) * np.abs(x).max()), "above half"),
         (lambda x, qmax: my_clip(x, qmax) / qmax, "the scale"),
         (without_clipping, "clipping included"),
         (changing, "changes x"),

@@ -13,6 +13,7 @@ from matplotlib.colors import to_hex
 
 import quantnotes
 from quantnotes import INT4, INT8, UINT2, IntGrid, QuantParams, Range, asymmetric_params, code_ledger, plots
+from quantnotes.calibration import METHODS
 
 PARAMS = QuantParams(0.5, 1, IntGrid(-4, 3))
 
@@ -358,6 +359,46 @@ def test_sums_and_limits_counts_everything_and_shades_what_is_beyond():
     assert (below.get_x() + below.get_width(), above.get_x()) == (-32768, 32767)
     assert legend(ax) == ["eight", "seven", "beyond the type"]
     assert labels(ax) == ("sum", "sums in a bin (log)")
+
+
+def test_noises_add_up():
+    clips, rounding, clipping = [1.0, 2.0, 3.0], [1.0, 4.0, 9.0], [9.0, 4.0, 0.0]
+    ax = plots.noises(clips, rounding, clipping, {"best": 2.0}, "clip, in σ")
+    drawn = dict(zip(legend(ax), map(line_data, ax.lines), strict=True))
+    assert drawn["rounding"] == (clips, rounding)
+    assert drawn["clipping"] == (clips, clipping)
+    assert drawn["sum"] == (clips, [10.0, 8.0, 9.0])
+    assert drawn["best"] == ([2.0], [8.0])
+    assert labels(ax) == ("clip, in σ", "mean squared error")
+    assert ax.get_yscale() == "log"
+
+
+def test_distributions_stand_side_by_side():
+    ax = plots.distributions([3, 2, 4], [2.5, 2.5, 1], 3)
+    p, q = ([bar.get_height() for bar in bars] for bars in ax.containers)
+    assert (p, q) == ([3, 2, 4], [2.5, 2.5, 1])
+    assert list(ax.lines[0].get_xdata()) == [2.5, 2.5]
+    assert legend(ax)[0] == "clip"
+    assert labels(ax) == ("bin", "values")
+
+
+def test_comparison_marks_every_trial_and_rings_the_best():
+    found = quantnotes.compare(quantnotes.samples.load("digits_w1"), bits=(8, 4))
+    panels = plots.comparison(found)
+    assert [ax.get_title() for ax in panels] == ["8 bits", "4 bits"]
+    for ax, bits in zip(panels, found.bits, strict=True):
+        *schemes, ring = ax.lines
+        for scheme, line in zip(("asymmetric", "symmetric"), schemes, strict=True):
+            rows = dict(zip(*line_data(line)[::-1], strict=True))
+            assert rows == {m: found.trial(bits, scheme, m).ledger.sqnr_db for m in METHODS}
+        assert line_data(ring) == ([found.best(bits).ledger.sqnr_db], [found.best(bits).method])
+    assert legend(panels[-1]) == ["asymmetric", "symmetric"]
+
+
+def test_dots_of_any_table():
+    panels = plots.dots({"a": {"x": {"r": 1.0, "s": 2.0}}, "b": {"x": {"r": 3.0, "s": 4.0}}}, "dB")
+    assert [line_data(ax.lines[0]) for ax in panels] == [([2.0, 1.0], ["s", "r"]), ([4.0, 3.0], ["s", "r"])]
+    assert {ax.get_xlabel() for ax in panels} == {"dB"}
 
 
 def test_a_given_axes_is_used_and_returned():

@@ -43,11 +43,15 @@ def _coarse(answer: Any) -> str | None:
             2 / 18,
         ),
     }
-    return hint_for(answer, mistakes, "Two levels of two bins: 8 and 6 share a level, 3 and 1 the other.", 1e-6)
+    return hint_for(
+        answer, mistakes, "Two levels of two bins: 8 and 6 share a level, 3 and 1 the other.", 1e-6
+    )
 
 
 def _error(x: NDArray[Any], clip: float, grid: IntGrid) -> float:
-    return float(np.mean((fake_quantize(x, QuantParams(clip / grid.qmax, 0, grid), dtype=np.float64) - x) ** 2))
+    return float(
+        np.mean((fake_quantize(x, QuantParams(clip / grid.qmax, 0, grid), dtype=np.float64) - x) ** 2)
+    )
 
 
 def _function(answer: Callable[..., Any]) -> str | None:
@@ -68,7 +72,7 @@ def _function(answer: Callable[..., Any]) -> str | None:
         largest = max(map(abs, minmax_range(x)))
         if bits == 2 and abs(clip - largest) < 1e-6:
             return "That is the largest magnitude, min-max: with 2 bits it sends nearly everything to 0."
-        if x is spiked and abs(clip - largest / 2) < 0.05 * largest:
+        if bits == 2 and x is spiked and clip > 0.45 * largest:
             return "Nothing says that the best clip is above half of the maximum: try smaller ones too."
         best = min(_error(x, c, grid) for c in np.linspace(largest / 400, largest, 400))
         if grid.qmax > 1 and _error(x, clip * grid.qmax, grid) < 1.02 * best:

@@ -8,7 +8,7 @@ palette that M. Okabe and K. Ito proposed in 2002, the grey a little darker, wit
 Left out: pyplot and its global state.
 """
 
-from quantnotes.plots.calibration import comparison, distributions, noises
+from quantnotes.plots.calibration import comparison, distributions, dots, noises
 from quantnotes.plots.charts import bars, lines, predictions
 from quantnotes.plots.diagrams import flow, library_map
 from quantnotes.plots.frame import (
@@ -56,6 +56,7 @@ __all__ = [
     "code_histogram",
     "comparison",
     "distributions",
+    "dots",
     "encoded",
     "error_histogram",
     "figure_of",

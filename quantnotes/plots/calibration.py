@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import ArrayLike
 
+from quantnotes.calibration import METHODS
 from quantnotes.comparison import SCHEMES, Comparison
 from quantnotes.plots.frame import CLIPPED, CODE, REAL, SERIES, UNUSED, axes, canvas
 
@@ -82,12 +83,53 @@ def distributions(p: ArrayLike, q: ArrayLike, clip: int, ax: Axes | None = None)
     """
     ax = canvas(ax, 2.2)
     place = np.arange(np.size(p))
-    ax.bar(place - 0.2, np.asarray(p), 0.4, color=REAL, label="P: values, the rest in the last bin")
+    ax.bar(place - 0.2, np.asarray(p), 0.4, color=REAL, label="P: values, with\nthe rest in the last")
     ax.bar(place + 0.2, np.asarray(q), 0.4, color=CODE, hatch="///", edgecolor="white", label="Q: levels")
     ax.axvline(clip - 0.5, color=CLIPPED, ls="--", lw=1.5, label="clip")
     ax.set(xlabel="bin", ylabel="values", xticks=place)
-    ax.legend(frameon=False, loc="upper right", fontsize=8)
+    ax.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5), fontsize=8)
     return ax
+
+
+def dots(panels: Mapping[str, Mapping[str, Mapping[str, float]]], xlabel: str = "SQNR, dB") -> Any:
+    """Draw numbers as marks on rows: a panel for each subject, a mark of its own for each series.
+
+    Parameters
+    ----------
+    panels : mapping of str to mapping of str to mapping of str to float
+        By subject, by series, by row; the rows are the same everywhere.
+    xlabel : str
+        What the numbers are, with their unit.
+
+    Returns
+    -------
+    ndarray of Axes, shape (panels,)
+
+    Examples
+    --------
+    >>> dots({"weight": {"8 bits": {"minmax": 35.5, "mse": 36.6}}}).shape
+    (1,)
+    """
+    all_axes = np.atleast_1d(axes(1, len(panels), height=2.6, sharey=True))
+    for ax, (name, series) in zip(all_axes, panels.items(), strict=True):
+        canvas(ax)
+        for (label, rows), marker, color in zip(series.items(), "os^D", SERIES, strict=False):
+            names = list(rows)[::-1]
+            look = {
+                "marker": marker,
+                "markeredgecolor": color,
+                "markersize": 8,
+                "markeredgewidth": 1.8,
+                "ls": "",
+            }
+            inside = color if marker == "o" else "none"  # marks that meet shall both be seen
+            ax.plot([rows[n] for n in names], names, markerfacecolor=inside, label=label, **look)
+        ax.set_title(name, fontsize=9)
+        ax.set_xlabel(xlabel)
+        ax.grid(color="#DDDDDD")
+        ax.margins(x=0.1, y=0.15)
+    all_axes[-1].legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
+    return all_axes
 
 
 def comparison(found: Comparison) -> Any:
@@ -101,6 +143,7 @@ def comparison(found: Comparison) -> Any:
     Returns
     -------
     ndarray of Axes, shape (bit widths,)
+        A ring is round the recommended trial.
 
     Examples
     --------
@@ -108,17 +151,17 @@ def comparison(found: Comparison) -> Any:
     >>> comparison(compare([0.0, 1.0, 5.0])).shape
     (2,)
     """
-    panels = np.atleast_1d(axes(1, len(found.bits), height=2.6, sharey=True))
-    methods = list(dict.fromkeys(trial.method for trial in found.trials))[::-1]
+    panels = dots(
+        {
+            f"{bits} bits": {
+                scheme: {m: found.trial(bits, scheme, m).ledger.sqnr_db for m in METHODS}
+                for scheme in SCHEMES
+            }
+            for bits in found.bits
+        },
+        "SQNR, dB (ring: recommended)",
+    )
     for ax, bits in zip(panels, found.bits, strict=True):
-        canvas(ax)
-        for scheme, marker, color in zip(SCHEMES, "os", SERIES, strict=False):
-            reached = [found.trial(bits, scheme, method).ledger.sqnr_db for method in methods]
-            ax.plot(reached, methods, marker, color=color, ls="", markersize=7, label=scheme)
         best = found.best(bits)
         ax.plot(best.ledger.sqnr_db, best.method, "o", color="none", markeredgecolor=UNUSED, markersize=15)
-        ax.set(xlabel="SQNR, dB (ring: recommended)", title=f"{bits} bits")
-        ax.grid(color="#DDDDDD", axis="x")
-        ax.margins(x=0.1, y=0.15)
-    panels[-1].legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
     return panels
