@@ -37,6 +37,7 @@ ORDER = [
     "files",
     "survey",
     "integer",
+    "mutants",
     "plots",
     "widgets",
     "exercises",
