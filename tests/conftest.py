@@ -7,13 +7,20 @@ import importlib.util
 import os
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 
 settings.register_profile("local", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile(
     "ci", settings.get_profile("local"), derandomize=True, database=None, print_blob=True
 )
 settings.register_profile("fuzz", settings.get_profile("local"), max_examples=10_000)  # `make fuzz`
+settings.register_profile(  # the museum's gate: no time is spent on a smaller example
+    "gate",
+    settings.get_profile("local"),
+    derandomize=True,
+    database=None,
+    phases=[Phase.explicit, Phase.generate],
+)
 settings.load_profile("ci" if os.environ.get("CI") else "local")
 
 LOOPS = ["numpy", "numba"] if importlib.util.find_spec("numba") else ["numpy"]
@@ -25,3 +32,13 @@ def both_kernels(request):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("QUANTNOTES_KERNELS", request.param)
         yield request.param
+
+
+def pytest_terminal_summary(terminalreporter):
+    """Say by which test each specimen of the museum was killed."""
+    reports = terminalreporter.stats.get("passed", [])
+    kills = [value for report in reports for name, value in report.user_properties if name == "killed_by"]
+    if kills:
+        terminalreporter.section(f"{len(kills)} wrong functions, and what kills them")
+        for specimen, test in kills:
+            terminalreporter.line(f"{specimen:32} {test.removeprefix('tests/')[:100]}")

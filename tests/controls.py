@@ -1,0 +1,112 @@
+"""Right functions made of the museum's plain steps: the specimens with the mistake taken out.
+
+The gate lets them pass. So what kills a specimen is its mistake, not the way in which it is written.
+"""
+
+import numpy as np
+
+from quantnotes import Calibrator, Histogram, Range, histogram_range, percentile_range
+from quantnotes.asymmetric import asymmetric_params
+from quantnotes.grid import INT8
+from quantnotes.histogram import range_of
+from quantnotes.mapping import QuantParams, dequantize, fake_quantize, quantize
+from quantnotes.mutants import histograms, searches
+from quantnotes.mutants.specimen import everywhere, handed_over, scale_of, unpacked, zero_point_of
+from quantnotes.ranges import as_real, compute_type, minmax_range
+from quantnotes.symmetric import symmetric_params
+
+
+def plain_quantize(x, params, *, out=None):
+    r, s, z, low, high = unpacked(x, params)
+    with np.errstate(all="ignore"):
+        return handed_over(np.clip(np.rint(r / s) + z, low, high), quantize(x, params, out=out))
+
+
+def plain_dequantize(q, params, *, dtype=np.float32, out=None):
+    right = dequantize(q, params, dtype=dtype, out=out)
+    compute = compute_type(np.dtype(dtype))
+    scale, zero = everywhere(params, np.shape(q), compute)
+    with np.errstate(all="ignore"):
+        return handed_over(((np.asarray(q).astype(compute) - zero) * scale).astype(dtype), right)
+
+
+def plain_fake_quantize(x, params, *, dtype=np.float32, out=None):
+    right = fake_quantize(x, params, dtype=dtype)
+    with np.errstate(all="ignore"):
+        values = plain_dequantize(plain_quantize(x, params), params, dtype=dtype)
+    fake_quantize(x, params, dtype=dtype, out=out)
+    return handed_over(values, right if out is None else out)
+
+
+def plain_asymmetric_params(rmin, rmax, grid=INT8, *, axis=None, anchor="max", block_size=None):
+    asymmetric_params(rmin, rmax, grid, axis=axis, anchor=anchor, block_size=block_size)
+    low = np.minimum(as_real(rmin).astype(np.float64), 0.0)
+    high = np.maximum(as_real(rmax).astype(np.float64), 0.0)
+    scale = scale_of(low, high, grid.codes - 1)
+    return QuantParams(scale, zero_point_of(low, high, scale, grid, anchor), grid, axis, block_size)
+
+
+def plain_symmetric_params(rmin, rmax, grid=INT8, *, axis=None, block_size=None):
+    right = symmetric_params(rmin, rmax, grid, axis=axis, block_size=block_size)
+    end = np.maximum(np.abs(as_real(rmin).astype(np.float64)), np.abs(as_real(rmax).astype(np.float64)))
+    return QuantParams(scale_of(0 * end, end, grid.qmax), right.zero_point, grid, axis, block_size)
+
+
+def plain_minmax_range(x, *, axis=None, nan="raise", block_size=None):
+    right = minmax_range(x, axis=axis, nan=nan, block_size=block_size)
+    if axis is None or block_size is not None:
+        return right
+    rows = np.moveaxis(as_real(x).astype(np.float64), axis, 0).reshape(np.shape(x)[axis], -1)
+    return Range(np.fmin.reduce(rows, 1), np.fmax.reduce(rows, 1))
+
+
+def plain_update(self, x, nan="raise"):
+    data = histograms.checked(self, x, nan)
+    if data.size:
+        self._widen(float(data.min()), float(data.max()))
+        with np.errstate(all="ignore"):
+            histograms.count(self, histograms.bins_of(data, self._k))
+    return self
+
+
+def plain_merge(self, other):
+    total = MERGE(Histogram(self.max_bins), other)
+    if other.n:
+        total._widen(self.min, self.max)
+        self._widen(other.min, other.max)
+        self._counts += total._counts
+        self.n += other.n
+    return self
+
+
+def plain_entropy_range(x, grid=INT8, *, axis=None, nan="raise"):
+    def one(channel):
+        h, levels = searches.binned(channel, grid, nan)
+        return searches.clip_by(h, levels, grid, lambda counts, clip: searches.kl(
+            searches.folded(counts, clip), counts[:clip], levels))  # fmt: skip
+
+    return range_of(x, axis, nan, one)
+
+
+MERGE, OBSERVE = Histogram.merge, Calibrator.observe
+
+
+def unchanged(function):
+    """For those whose specimens change the right answer afterwards."""
+    return lambda *args, **kwargs: function(*args, **kwargs)
+
+
+TWINS = {
+    "quantnotes.quantize": plain_quantize,
+    "quantnotes.dequantize": plain_dequantize,
+    "quantnotes.fake_quantize": plain_fake_quantize,
+    "quantnotes.asymmetric_params": plain_asymmetric_params,
+    "quantnotes.symmetric_params": plain_symmetric_params,
+    "quantnotes.minmax_range": plain_minmax_range,
+    "quantnotes.Histogram.update": plain_update,
+    "quantnotes.Histogram.merge": plain_merge,
+    "quantnotes.histogram_range": unchanged(histogram_range),
+    "quantnotes.percentile_range": unchanged(percentile_range),
+    "quantnotes.entropy_range": plain_entropy_range,
+    "quantnotes.Calibrator.observe": unchanged(OBSERVE),
+}
