@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from quantnotes.grid import IntGrid
+from quantnotes.grid import IntGrid, check_grid
 from quantnotes.mapping import QuantParams, aligned, check_params
 from quantnotes.ranges import as_integers, as_real, channel_axis, nan_error
 
@@ -70,6 +70,7 @@ class _Operands(NamedTuple):
 
 
 def _zero_point(codes: Array, params: QuantParams, k_axis: int, name: str) -> Array:
+    _check_unblocked(params, name)
     zero = aligned(np.asarray(params.zero_point, np.int64), params, codes.shape)
     if params.axis is not None and channel_axis(params.axis, codes.ndim) == k_axis:
         raise ValueError(
@@ -77,6 +78,14 @@ def _zero_point(codes: Array, params: QuantParams, k_axis: int, name: str) -> Ar
             "it stays inside the sum and cannot be taken out; use an axis that the result keeps"
         )
     return zero
+
+
+def _check_unblocked(params: QuantParams, name: str) -> None:
+    if params.block_size is not None:
+        raise ValueError(
+            f"{name} has a scale for each block of {params.block_size} values, which stays inside the sum: "
+            "dequantize first"
+        )
 
 
 def _operands(qx: ArrayLike, qw: ArrayLike, x_params: QuantParams, w_params: QuantParams) -> _Operands:
@@ -185,8 +194,8 @@ def int_matmul(qx: ArrayLike, qw: ArrayLike, x_params: QuantParams, w_params: Qu
     TypeError
         If codes are no integers, or parameters no QuantParams.
     ValueError
-        If a code is outside its grid, shapes do not fit, a scale lies along K, or a *result* leaves int32:
-        the message says how many do, and how far. What happens on the way there does not matter.
+        If a code is outside its grid, shapes do not fit, a scale lies along K or is blocked, or a *result*
+        leaves int32: the message says how many do, and how far. What happens on the way does not matter.
 
     Notes
     -----
@@ -246,7 +255,7 @@ def quantize_bias(bias: ArrayLike, x_params: QuantParams, w_params: QuantParams)
         If `bias` holds no real numbers.
     ValueError
         If it holds NaN, has not as many channels as the weight, leaves int32 (the message says how many
-        values and how far), or `x_params` is per channel.
+        values and how far), `x_params` is per channel, the weight is blocked, or Sx * Sw is no float64.
 
     Examples
     --------
@@ -261,10 +270,16 @@ def quantize_bias(bias: ArrayLike, x_params: QuantParams, w_params: QuantParams)
             f"x_params must be per tensor, got a scale for each index along axis {x_params.axis}: "
             "add such a bias after the accumulator has been scaled"
         )
+    _check_unblocked(w_params, "w_params")
     reals = as_real(bias, "bias").astype(np.float64)
     if np.isnan(reals).any():
         raise nan_error(reals, "bias", "replace them first")
-    scale = x_params.scale * np.asarray(w_params.scale)
+    with np.errstate(over="ignore"):
+        scale = x_params.scale * np.asarray(w_params.scale)
+    if not np.isfinite(scale).all():
+        raise ValueError(
+            f"the scale of the accumulator, {x_params.scale!r} * {w_params.scale!r}, is no float64"
+        )
     if scale.ndim and (not reals.ndim or reals.shape[-1] != scale.size):
         raise ValueError(
             f"bias must have, along its last axis, the {scale.size} channels of w_params, "
@@ -360,8 +375,7 @@ def requantize(acc: ArrayLike, m0: ArrayLike, shift: ArrayLike, zero_point: int,
     >>> requantize([-3, -1, 1, 3, 1000], m0, shift, 10, INT8)  # -1.5, -0.5, 0.5, 1.5, 500
     array([  8,  10,  10,  12, 127], dtype=int8)
     """
-    if not isinstance(grid, IntGrid):
-        raise TypeError(f"grid must be an IntGrid, got {grid!r}")
+    check_grid(grid)
     sums = as_integers(acc, "acc", INT32.min, INT32.max).astype(np.int64)
     factor = as_integers(m0, "m0", 2 ** (M0_BITS - 1), 2**M0_BITS - 1).astype(np.int64)
     right = as_integers(shift, "shift", MIN_SHIFT, 2**31).astype(np.int64)

@@ -32,6 +32,7 @@ import quantnotes
 from quantnotes import (
     Calibrator,
     CodeLedger,
+    Comparison,
     Histogram,
     IntGrid,
     LedgerTable,
@@ -39,18 +40,26 @@ from quantnotes import (
     Range,
     asymmetric_params,
     code_ledger,
+    compare,
     dequantize,
     entropy_range,
     fake_quantize,
+    fixed_point_multiplier,
     histogram_range,
+    int_matmul,
     ledger_table,
+    matmul_terms,
     minmax_range,
     mse_range,
     note_histogram_scale,
+    pack_int4,
     percentile_range,
     quantize,
+    quantize_bias,
+    requantize,
     shortest_range,
     symmetric_params,
+    unpack_int4,
 )
 
 SECONDS = 10  # a call on a hundred values; only a loop without an end takes so long
@@ -777,6 +786,186 @@ def test_histogram_merge(other):
     assert (attempt(lambda: h | other) is REFUSED) == (done is REFUSED)
 
 
+# --- integers -----------------------------------------------------------------------------------------------
+
+INT_TYPES = [t for t in NUMBER_TYPES if t.kind in "iu"]
+
+
+@st.composite
+def matmul_operands(draw):
+    """Codes of a grid with parameters of every kind, two of them with one K; or, seldom, whatever."""
+    m, k, n = (draw(st.sampled_from([0, 1, 2, 3, 5])) for _ in range(3))
+    operands = []
+    for shape in [(m, k), (k, n)]:
+        codes = np.zeros(draw(seldom(st.just(shape), st.sampled_from([(), (k,), (2, *shape)]))), np.int64)
+        params = draw(params_for(codes))
+        grid = params.grid
+        rng = np.random.default_rng(draw(st.integers(0, 99)))
+        codes = rng.integers(grid.qmin, grid.qmax, codes.shape, endpoint=True).astype(grid.dtype)
+        operands.append((draw(seldom(st.just(codes), anything)), draw(seldom(st.just(params), odd_scalars))))
+    return operands
+
+
+def takes_part(q, params, k_axis):
+    """True if these are codes of the grid, and S and Z do not change along K."""
+    array = as_numbers(q)
+    return (
+        isinstance(params, QuantParams)
+        and array is not None
+        and array.ndim == 2
+        and array.dtype.kind in "iu"
+        and all(params.grid.qmin <= int(v) <= params.grid.qmax for v in array.ravel())
+        and params.block_size is None
+        and fits(params, array.shape)
+        and (params.axis is None or params.axis % 2 != k_axis)
+    )
+
+
+@given(matmul_operands())
+def test_int_matmul(operands):
+    (qx, x_params), (qw, w_params) = operands
+    found = attempt(int_matmul, qx, qw, x_params, w_params)
+    terms = attempt(matmul_terms, qx, qw, x_params, w_params)
+    allowed = (
+        takes_part(qx, x_params, 1) and takes_part(qw, w_params, 0) and np.shape(qx)[1] == np.shape(qw)[0]
+    )
+    if allowed:
+        left, right = (
+            np.asarray(q).astype(object) - everywhere(p.zero_point, p, np.shape(q)).astype(object)
+            for q, p in operands
+        )
+        exact = np.array([[sum(a * b for a, b in zip(row, column, strict=True)) for column in right.T]
+                          for row in left], object).reshape(len(left), right.shape[1])  # fmt: skip
+        assert terms is not REFUSED
+        np.testing.assert_array_equal(sum(terms), exact.astype(np.int64))
+        if all(-(2**31) <= v < 2**31 for v in exact.ravel()):
+            assert found.dtype == np.int32
+            np.testing.assert_array_equal(found, exact.astype(np.int64))
+        else:
+            assert found is REFUSED
+    elif all(as_numbers(q) is not None and np.ndim(q) == 2 for q in (qx, qw)):
+        assert found is terms is REFUSED
+
+
+test_matmul_terms = test_int_matmul
+
+
+@given(anything, st.data())
+def test_quantize_bias(bias, data):
+    channels = np.shape(as_numbers(bias))[-1:] if as_numbers(bias) is not None else ()
+    weight = np.zeros((3, *channels))
+    x_params, w_params = (data.draw(seldom(params_for(x), odd_scalars)) for x in (0.0, weight))
+    found = attempt(quantize_bias, bias, x_params, w_params)
+    if found is not REFUSED:
+        array = float64(as_numbers(bias))
+        assert (found.dtype, found.shape) == (np.int32, array.shape)
+        scale = np.broadcast_to(x_params.scale * np.asarray(w_params.scale), array.shape)
+        for i in list(np.ndindex(array.shape))[:5]:
+            assert abs(int(found[i]) - array[i] / scale[i]) <= 0.5 + 1e-9 * abs(array[i] / scale[i])
+
+
+@given(anything | st.floats(0, 2.0**31) | st.lists(st.floats(1e-9, 2), min_size=1, max_size=4))
+def test_fixed_point_multiplier(m):
+    found = attempt(fixed_point_multiplier, m)
+    array = as_numbers(m)
+    allowed = (
+        array is not None
+        and array.ndim <= 1
+        and bool(np.all(np.isfinite(float64(array)) & (float64(array) > 0)))
+    )
+    if allowed and np.all(float64(array) < 2.0**30 - 1):
+        assert found is not REFUSED
+    if found is not REFUSED:
+        assert allowed
+        for one, m0, shift in zip(float64(array).ravel(), *map(np.ravel, found), strict=True):
+            assert (m0, shift) == reference.fixed_point_multiplier(float(one))
+
+
+int32s = number_arrays([np.dtype(t) for t in (np.int8, np.uint8, np.int16, np.int32)])
+
+
+@given(
+    seldom(int32s, anything),
+    seldom(st.integers(2**30, 2**31 - 1), anything),
+    seldom(st.integers(-30, 40), anything),
+    seldom(st.integers(-9, 9), anything),
+    any_grid,
+)
+def test_requantize(acc, m0, shift, zero_point, grid):
+    found = attempt(requantize, acc, m0, shift, zero_point, grid)
+    plain = is_whole(m0) and is_whole(shift) and is_whole(zero_point) and isinstance(grid, IntGrid)
+    array = as_numbers(acc)
+    if plain and array is not None and array.dtype in [np.dtype(t) for t in ("i1", "u1", "i2", "i4")]:
+        allowed = 2**30 <= m0 < 2**31 and -30 <= shift <= 2**31 and grid.qmin <= zero_point <= grid.qmax
+        assert (found is not REFUSED) == allowed
+    if found is not REFUSED:
+        assert (found.dtype, found.shape) == (grid.dtype, array.shape)
+        if plain:
+            for i in list(np.ndindex(array.shape))[:5]:
+                one = reference.requantize(int(array[i]), int(m0), int(shift), int(zero_point), grid)
+                assert found[i] == one
+
+
+@given(
+    seldom(number_arrays(INT_TYPES) | st.lists(st.integers(-8, 7)) | st.lists(st.integers(0, 15)), anything)
+)
+def test_pack_int4(codes):
+    packed = attempt(pack_int4, codes)
+    array = as_numbers(codes)
+    whole = array is not None and (array.dtype.kind in "iu" or (isinstance(codes, list) and not array.size))
+    values = [int(v) for v in array.ravel()] if whole else []
+    signed = all(-8 <= v <= 7 for v in values)
+    assert (packed is not REFUSED) == (whole and (signed or all(0 <= v <= 15 for v in values)))
+    if packed is not REFUSED:
+        assert (packed.dtype, packed.shape) == (np.uint8, ((len(values) + 1) // 2,))
+        np.testing.assert_array_equal(unpack_int4(packed, array.shape, signed), array)
+
+
+@given(
+    seldom(number_arrays([np.dtype(np.uint8)], max_dims=1), anything),
+    seldom(st.none() | st.integers(0, 9) | st.lists(st.integers(0, 4), max_size=3), odd_scalars),
+    seldom(st.booleans(), odd_scalars),
+)
+def test_unpack_int4(packed, shape, signed):
+    codes = attempt(unpack_int4, packed, shape, signed)
+    if codes is not REFUSED:
+        assert codes.dtype == (np.int8 if signed else np.uint8)
+        octets = np.asarray(packed)
+        assert (codes.size + 1) // 2 == octets.size
+        for i, code in enumerate(codes.ravel().tolist()):
+            nibble = int(octets[i // 2]) >> (4 * (i % 2)) & 15
+            assert code == (nibble - 16 if signed and nibble > 7 else nibble)
+
+
+# --- compare ------------------------------------------------------------------------------------------------
+
+some_bits = st.integers(2, 16) | st.lists(st.integers(2, 9), min_size=1, max_size=2, unique=True)
+
+
+@given(
+    anything | st.sampled_from(["no_such_file.npy", "", "x", ".npz"]),
+    seldom(some_bits, odd_scalars),
+    seldom(st.none(), odd_scalars),
+)
+def test_compare(x, bits, tensor):
+    found = attempt(compare, x, bits=bits, tensor=tensor)
+    own = (
+        None
+        if isinstance(x, str)
+        else own_range(as_numbers(x), "raise")
+        if as_numbers(x) is not None
+        else None
+    )
+    widths = bits if isinstance(bits, list) else [bits]
+    if all(is_whole(width) and 2 <= width <= 16 for width in widths) and tensor is None:
+        assert (found is not REFUSED) == (own is not None)
+    if found is not REFUSED:
+        assert isinstance(found, Comparison)
+        assert attempt(str, found)
+        assert attempt(found._repr_html_)
+        assert found.best() in found.trials
+
+
 # --- nothing is left out ------------------------------------------------------------------------------------
 
 
@@ -786,7 +975,14 @@ def test_samples(name):
         assert attempt(call, name) is REFUSED
 
 
-MADE_BY_OTHERS = {"CodeLedger", "LedgerTable", "Range"}  # results; nothing is passed to them
+MADE_BY_OTHERS = {
+    "CodeLedger",
+    "Comparison",
+    "LedgerTable",
+    "MatmulTerms",
+    "Range",
+    "Survey",
+}  # results; nothing is passed to them
 
 
 def test_every_public_function_is_fuzzed():

@@ -176,6 +176,21 @@ def test_a_scale_along_k_does_not_factor_out(call, x_shape, w_shape, x_axis, w_a
         call(np.zeros(x_shape, np.int8), np.zeros(w_shape, np.int8), params(x_axis), params(w_axis))
 
 
+@pytest.mark.parametrize("axis", [0, 1])
+def test_blocked_scales_do_not_factor_out(axis):
+    """With one column for all blocks they would broadcast as if they were one a row."""
+    blocked = QuantParams(np.ones((3, 1)), [[1], [2], [3]], INT8, axis=1, block_size=3)
+    if axis == 0:
+        blocked = QuantParams(np.ones((1, 3)), [[1, 2, 3]], INT8, axis=0, block_size=3)
+    q = np.ones((3, 3), np.int8)
+    for call in (int_matmul, matmul_terms):
+        for params, name in [((blocked, P8), "x_params"), ((P8, blocked), "w_params")]:
+            with pytest.raises(ValueError, match=f"{name}.*block"):
+                call(q, q, *params)
+    with pytest.raises(ValueError, match=r"w_params.*block"):
+        quantize_bias(np.ones(3), P8, blocked)
+
+
 def test_wrong_channel_count():
     with pytest.raises(ValueError, match="4 channels"):
         int_matmul(np.zeros((5, 7), np.int8), np.zeros((7, 4), np.int8), P8,
@@ -321,6 +336,14 @@ def test_bias_at_the_ends_of_int32():
         quantize_bias([0.0, 2.0**31, -(2.0**31) - 2], one, one)
     with pytest.raises(ValueError, match="2 of 3 values leave int32"):
         quantize_bias([np.inf, 0.0, 1e300], one, one)
+
+
+def test_bias_with_a_scale_beyond_float64():
+    """1e300 * 1e300: everything would be 0, and an infinite bias NaN."""
+    huge = QuantParams(1e300, 0, INT8)
+    for bias in (1.0, np.inf):
+        with pytest.raises(ValueError, match="float64"):
+            quantize_bias([bias], huge, huge)
 
 
 def test_bias_that_is_refused():
