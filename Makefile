@@ -3,15 +3,18 @@
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
+EXTRAS := .venv/extras
 ROOT_FLAG := $(shell [ "$$(id -u)" = 0 ] && echo --allow-root)
 LAB_FLAGS ?=
+BENCH_FLAGS ?=
 
-.PHONY: help lab test test-pages notebooks lint fuzz bench binder-badge clean
+.PHONY: help lab test test-pages test-extras notebooks lint fuzz bench binder-badge clean
 
 help:
 	@echo "make lab        open the notebooks in JupyterLab"
 	@echo "make test       lint, types, unit tests, doctests, and every notebook"
 	@echo "make test-pages the notebooks in JupyterLab in a real browser, and their memory"
+	@echo "make test-extras the same tests with Numba and Dask, which it installs into .venv"
 	@echo "make notebooks  run all notebooks in place and put their metadata in order"
 	@echo "make lint       ruff and mypy alone"
 	@echo "make fuzz       odd input to every public function, in the long form"
@@ -23,6 +26,10 @@ $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[notebooks,test]"
 	@touch $(READY)
+
+$(EXTRAS): $(READY)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[fast,scale,bench]"
+	@touch $(EXTRAS)
 
 lab: $(READY)
 	$(BIN)/jupyter lab $(ROOT_FLAG) $(LAB_FLAGS) notebooks/00_start_here.ipynb
@@ -39,6 +46,9 @@ test: lint
 test-pages: $(READY)
 	$(BIN)/pytest --numprocesses=0 tests/pages
 
+test-extras: $(EXTRAS)
+	$(BIN)/pytest
+
 notebooks: $(READY)
 	$(BIN)/python tools/make_picture.py
 	$(BIN)/python tools/run_notebooks.py
@@ -49,8 +59,8 @@ fuzz: $(READY)
 binder-badge: $(READY)
 	$(BIN)/python tools/binder_badge.py
 
-bench: $(READY)
-	$(BIN)/python benchmarks/bench.py
+bench: $(EXTRAS)
+	$(BIN)/pytest --override-ini=addopts= benchmarks $(BENCH_FLAGS)
 
 clean:
 	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -2,6 +2,7 @@
 
 import ast
 import inspect
+import itertools
 import re
 import shutil
 import subprocess
@@ -34,6 +35,7 @@ ORDER = [
     "entropy",
     "calibration",
     "comparison",
+    "distributed",
     "files",
     "survey",
     "integer",
@@ -43,7 +45,13 @@ ORDER = [
     "exercises",
     "__main__",
 ]
-HEAVY = {"matplotlib": {"plots"}, "ipywidgets": {"widgets"}, "IPython": {"plots", "widgets"}}
+HEAVY = {
+    "matplotlib": {"plots"},
+    "ipywidgets": {"widgets"},
+    "IPython": {"plots", "widgets"},
+    "numba": {"kernels"},
+    "dask": {"distributed"},
+}
 
 
 def tracked():
@@ -148,8 +156,8 @@ def test_environments_agree_on_versions():
         assert exact[pypi.get(name, name)].startswith(minor + "."), name
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     extras = project["optional-dependencies"]
-    for requirement in [*project["dependencies"], *extras["notebooks"], *extras["test"]]:
-        assert re.split(r"[>=<]", requirement)[0] in exact, requirement
+    for requirement in [*project["dependencies"], *itertools.chain(*extras.values())]:
+        assert re.split(r"[>=<[]", requirement)[0] in exact, requirement
     assert project["version"] == quantnotes.__version__
 
 
@@ -188,7 +196,11 @@ def test_post_build_is_strict():
 
 def test_continuous_integration_calls_make_test():
     lines = (ROOT / ".ci" / "run").read_text(encoding="utf-8").splitlines()
-    assert [line for line in lines if line.startswith("make")] == ["make test", "make test-pages"]
+    assert [line for line in lines if line.startswith("make")] == [
+        "make test",
+        "make test-pages",
+        "make test-extras",
+    ]
     assert ".ci/run" in (ROOT / ".github" / "workflows" / "ci.yml").read_text(encoding="utf-8")
 
 
