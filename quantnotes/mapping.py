@@ -224,15 +224,15 @@ def pieces(params: QuantParams, compute: np.dtype[Any], *arrays: Array) -> Itera
         yield *cut((scale, zero), slice(full, None)), *cut(arrays, slice(full * size, None))
 
 
-def _result(out: Array | None, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
+def _result(out: Array | None, like: Array, dtype: np.dtype[Any]) -> Array:
     if out is None:
-        return np.empty(shape, dtype)
+        return kernels.empty_like(like, dtype)
     if not isinstance(out, np.ndarray) or not np.can_cast(dtype, out.dtype, "safe"):
         raise TypeError(
             f"out must be an array that holds {dtype} safely, got {getattr(out, 'dtype', type(out))}"
         )
-    if out.shape != shape:
-        raise ValueError(f"out must have shape {shape}, got {out.shape}")
+    if out.shape != like.shape:
+        raise ValueError(f"out must have shape {like.shape}, got {out.shape}")
     if not out.flags.writeable:
         raise ValueError("out is read-only")
     return out
@@ -293,7 +293,7 @@ def quantize(x: ArrayLike, params: QuantParams, *, out: Array | None = None) -> 
     check_params(params)
     array, grid = as_real(x), params.grid
     compute = compute_type(array.dtype)
-    codes = _result(out, array.shape, grid.dtype)
+    codes = _result(out, array, grid.dtype)
     for s, z, x_part, part in pieces(params, compute, array, codes):
         if kernels.quantize(x_part, s, z, grid.qmin, grid.qmax, compute, part):
             raise nan_error(array, "x", "NaN has no code; replace them first")
@@ -340,7 +340,7 @@ def dequantize(
     check_params(params)
     codes = as_integers(q, "q", params.grid.qmin, params.grid.qmax)
     wanted, compute = _real_type(dtype)
-    reals = _result(out, codes.shape, wanted)
+    reals = _result(out, codes, wanted)
     for s, z, q_part, part in pieces(params, compute, codes, reals):
         kernels.dequantize(q_part, s, z, compute, part)
     return _rounded(reals, wanted)
@@ -383,7 +383,7 @@ def fake_quantize(
     wanted, back = _real_type(dtype)
     spread(params, array.shape, compute)
     spread(params, array.shape, back)
-    reals = _result(out, array.shape, wanted)
+    reals = _result(out, array, wanted)
     for s, z, x_part, part in pieces(params, FLOAT64, array, reals):
         if kernels.fake_quantize(x_part, s, z, grid.qmin, grid.qmax, (compute, back), part):
             raise nan_error(array, "x", "NaN has no code; replace them first")

@@ -23,6 +23,7 @@ from typing import Any, TypeVar, cast
 
 from quantnotes.kernels import blocked
 from quantnotes.kernels.blocked import Array, Bins, code_steps, count_nan
+from quantnotes.kernels.memory import empty_like
 from quantnotes.kernels.parts import parts
 
 __all__ = [
@@ -32,6 +33,7 @@ __all__ = [
     "count_bins",
     "count_nan",
     "dequantize",
+    "empty_like",
     "fake_quantize",
     "minmax",
     "parts",
