@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
 from quantnotes import QuantParams
+
+onnxruntime: Any = importlib.import_module("onnxruntime")  # its types do not say what it exports
 
 Array = NDArray[Any]
 Call = Callable[[], object]
@@ -31,7 +33,7 @@ class OnnxRuntime:
         real, code = TensorProto.FLOAT, TensorProto.INT8
         scale, zero = np.atleast_1d(params.scale), np.atleast_1d(params.zero_point)
         shape = [] if params.axis is None else [scale.size]
-        axis = {} if params.axis is None else {"axis": params.axis}
+        axis: dict[str, Any] = {} if params.axis is None else {"axis": params.axis}
         graph = helper.make_graph(
             [
                 helper.make_node(node, [names[i], "s", "z"], [names[i + 1]], **axis)
