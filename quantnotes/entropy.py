@@ -74,16 +74,16 @@ def entropy_range(
         levels = grid.codes // 2 if grid.qmin == 0 and not one_sided else grid.qmax + 1
         largest = max(-h.min, h.max)
         counts, width = h.magnitudes()
-        divergences = _divergences(counts, levels)
+        every = divergences(counts, levels)
         clip = largest
-        if divergences.size > 1:
-            clip = min((counts.size - int(np.argmin(divergences[::-1]))) * width, largest)
+        if every.size > 1:
+            clip = min((counts.size - int(np.argmin(every[::-1]))) * width, largest)
         return (0.0 if one_sided else 0.0 - clip), clip
 
     return range_of(x, axis, nan, one)
 
 
-def _divergences(counts: NDArray[np.int64], levels: int) -> NDArray[np.float64]:
+def divergences(counts: NDArray[np.int64], levels: int) -> NDArray[np.float64]:
     """Return KL(P, Q) in nats for a clip after `levels`, `levels` + 1, ... and all of the bins.
 
     Within a level Q is one number wherever P is not 0, so sums of P log P and of P over a level are enough,

@@ -10,6 +10,7 @@ import html
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import overload
 
 from numpy.typing import ArrayLike
 
@@ -95,6 +96,16 @@ class Survey:
     def _repr_html_(self) -> str:
         words = "".join(f"<p>{html.escape(note)}</p>" for note in self._notes())
         return html_table(self._rows(), head=True) + words
+
+
+@overload
+def compare(  # type: ignore[overload-overlap]  # NumPy counts a string among its array-likes
+    x: str | os.PathLike[str], *, bits: int | Sequence[int] = (8, 4), tensor: str | None = None
+) -> Comparison | Survey: ...
+
+
+@overload
+def compare(x: ArrayLike, *, bits: int | Sequence[int] = (8, 4), tensor: None = None) -> Comparison: ...
 
 
 def compare(
