@@ -55,7 +55,7 @@ def test_contents(wheel):
     assert set(LICENCES) <= {name.removeprefix("quantnotes/") for name in sizes}
     assert any(name.endswith("licenses/LICENSE") for name in sizes)
     samples = {name: size for name, size in sizes.items() if name.endswith(".npy")}
-    assert len(samples) == 22
+    assert len(samples) == 29
     assert sum(samples.values()) <= 5_000_000
     assert not [name for name in sizes if name.startswith(("tests/", "tools/", "notebooks/", "benchmarks/"))]
 
@@ -65,5 +65,5 @@ def test_in_an_empty_environment(wheel, tmp_path):
     python = tmp_path / "empty" / ("Scripts" if sys.platform == "win32" else "bin") / "python"
     run(python, "-m", "pip", "install", "--quiet", "-c", ROOT / "constraints.txt", wheel)
     printed = run(python, "-W", "error", "-c", IN_THE_EMPTY_ENVIRONMENT, cwd=tmp_path)
-    assert printed.startswith("22 ")
+    assert printed.startswith("29 ")
     assert "empty" in printed

@@ -1,4 +1,4 @@
-"""Real tensors to quantize: one block of a transformer, and a small network that reads digits.
+"""Real tensors to quantize: one block of a transformer, and small networks that read digits.
 
 `names` lists them, `load` reads one, `describe` says what it is, where it comes from and under
 which licence. `README.md` in this folder has the whole provenance. Left out: every way to fetch
@@ -92,6 +92,12 @@ _TABLE = {
     ),
     "digits_b3": _Sample("Bias of the digits network's last layer", "output", TRAINED),
 }
+# One split and one network prove little: five more of each, stacked.
+_TABLE |= {
+    f"{name}_seeds": _Sample(f"{name} of the seeds 1 to 5, stacked", f"seed, {axes}", origin)
+    for name, (_, axes, origin) in _TABLE.items()
+    if name.startswith("digits_") and name not in ("digits_images", "digits_labels")
+}
 
 
 def names() -> tuple[str, ...]:
@@ -100,7 +106,7 @@ def names() -> tuple[str, ...]:
     Returns
     -------
     tuple of str
-        The transformer's tensors first, then the digits and their network.
+        The transformer's tensors first, then the digits and their networks.
 
     Examples
     --------
