@@ -40,6 +40,7 @@ ORDER = [
     "survey",
     "integer",
     "mutants",
+    "network",
     "plots",
     "widgets",
     "exercises",
