@@ -189,8 +189,8 @@ class QuantDense:
         ValueError
             If a code is outside its grid, or an accumulator leaves int32.
         """
-        wide = int_matmul(q, self.codes.T, self.x, self._columns).astype(np.int64) + self.bias
-        codes: Array = wide.astype(np.int32)
+        wide: Array = int_matmul(q, self.codes.T, self.x, self._columns).astype(np.int64) + self.bias
+        codes = wide.astype(np.int32)
         zero = 0
         if (codes != wide).any():
             raise ValueError(f"{np.count_nonzero(codes != wide)} of {wide.size} accumulators leave int32")
@@ -206,7 +206,8 @@ class QuantDense:
         """Return the reals, in float64, that codes of the output stand for, shape (rows, outputs)."""
         if self.y is not None:
             return dequantize(codes, self.y, dtype=np.float64)
-        return np.asarray(codes, np.float64) * self.scale
+        reals: Array = np.asarray(codes, np.float64) * self.scale
+        return reals
 
 
 Network = Sequence[Dense]

@@ -41,6 +41,7 @@ ORDER = [
     "integer",
     "mutants",
     "network",
+    "export",
     "plots",
     "widgets",
     "exercises",
@@ -52,6 +53,7 @@ HEAVY = {
     "IPython": {"plots", "widgets"},
     "numba": {"kernels"},
     "dask": {"distributed"},
+    "onnx": {"export"},
 }
 
 

@@ -1,0 +1,128 @@
+"""A quantized network as an ONNX model, which an inference engine can run.
+
+The model is in QDQ form: reals flow between the nodes, and a QuantizeLinear and a DequantizeLinear stand
+wherever codes are to be used; an engine turns that into integer arithmetic where it can. Left out: reading
+models, and the QOperator form, whose layers with a bias are not in the standard but ONNX Runtime's own.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from quantnotes.mapping import QuantParams
+from quantnotes.network import QuantNetwork
+
+if TYPE_CHECKING:
+    import onnx
+
+OPSET = 21  # the first whose QuantizeLinear and DequantizeLinear know 16-bit codes
+IR_VERSION = 10  # the file format that came with it
+
+
+def to_onnx(network: QuantNetwork) -> onnx.ModelProto:
+    """Return the network as an ONNX model.
+
+    Parameters
+    ----------
+    network : sequence of QuantDense
+        As `quantize_network` makes it.
+
+    Returns
+    -------
+    onnx.ModelProto
+        Input "x", float32 (rows, inputs); output "scores", float32 (rows, outputs). "codes_0" are the
+        input's codes, "codes_1" those of the first layer's output, and so on. Weights are stored as codes,
+        biases as int32. A Clip stands for a ReLU, and for the ends of a grid that is narrower than its dtype.
+
+    Raises
+    ------
+    ModuleNotFoundError
+        If the package onnx is not installed.
+
+    Notes
+    -----
+    ONNX keeps scales in float32, and an engine may sum in float32, or requantize with a float. So a code may
+    differ by one from `run_integer`'s, where it lies next to a tie.
+
+    Examples
+    --------
+    >>> from quantnotes.network import Dense, quantize_network
+    >>> model = to_onnx(quantize_network([Dense([[1.0, -1.0]], [0.5])], [[1.0, 2.0]]))
+    >>> [node.op_type for node in model.graph.node]
+    ['QuantizeLinear', 'DequantizeLinear', 'DequantizeLinear', 'DequantizeLinear', 'Gemm']
+    """
+    try:
+        from onnx import TensorProto, checker, helper
+    except ModuleNotFoundError:
+        raise ModuleNotFoundError("to_onnx needs the package onnx: python -m pip install onnx") from None
+    graph = _Graph()
+    value = graph.quantized("x", network[0].x, 0)
+    for i, layer in enumerate(network, start=1):
+        weight = graph.decoded(f"weight_{i}", layer.codes, layer.w.scale, layer.w.zero_point, layer.w.axis)
+        bias = graph.decoded(f"bias_{i}", layer.bias, layer.scale, 0, layer.w.axis)
+        value = graph.node("Gemm", [value, weight, bias], f"sum_{i}", transB=1)
+        value = graph.node("Relu", [value], f"relu_{i}") if layer.dense.relu else value
+        value = graph.quantized(value, layer.y, i) if layer.y else value
+    graph.nodes[-1].output[0] = "scores"
+    ends = {"x": network[0].dense.weight.shape[1], "scores": network[-1].dense.weight.shape[0]}
+    x, scores = (
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, ["rows", n]) for name, n in ends.items()
+    )
+    whole = helper.make_graph(graph.nodes, "quantnotes", [x], [scores], graph.constants)
+    model = helper.make_model(
+        whole,
+        opset_imports=[helper.make_opsetid("", OPSET)],
+        ir_version=IR_VERSION,
+        producer_name="quantnotes",
+    )
+    checker.check_model(model, full_check=True)
+    return model
+
+
+class _Graph:
+    """Nodes in the order in which they run, and the constants that they read."""
+
+    def __init__(self) -> None:
+        self.nodes: list[Any] = []
+        self.constants: list[Any] = []
+
+    def node(self, kind: str, inputs: list[str], output: str, **attributes: Any) -> str:
+        from onnx import helper
+
+        self.nodes.append(helper.make_node(kind, inputs, [output], **attributes))
+        return output
+
+    def constant(self, name: str, value: ArrayLike, dtype: Any) -> str:
+        from onnx import numpy_helper
+
+        self.constants.append(numpy_helper.from_array(np.asarray(value, dtype), name))
+        return name
+
+    def quantized(self, value: str, params: QuantParams, number: int) -> str:
+        """Send a real value through its codes and back."""
+        grid, dtype = params.grid, params.grid.dtype
+        if grid.codes < 2 ** (8 * dtype.itemsize):  # QuantizeLinear clips at the ends of the dtype
+            ends = [
+                self.constant(f"{end}_{number}", getattr(params.range, end), np.float32)
+                for end in ("rmin", "rmax")
+            ]
+            value = self.node("Clip", [value, *ends], f"clipped_{number}")
+        pair = [
+            self.constant(f"scale_{number}", params.scale, np.float32),
+            self.constant(f"zero_point_{number}", params.zero_point, dtype),
+        ]
+        codes = self.node("QuantizeLinear", [value, *pair], f"codes_{number}")
+        return self.node("DequantizeLinear", [codes, *pair], f"real_{number}")
+
+    def decoded(self, name: str, codes: NDArray[Any], scale: Any, zero_point: Any, axis: int | None) -> str:
+        """Store codes, and make reals of them when the model runs."""
+        zeros = np.broadcast_to(zero_point, np.shape(scale))
+        inputs = [
+            self.constant(name, codes, codes.dtype),
+            self.constant(f"{name}_scale", scale, np.float32),
+            self.constant(f"{name}_zero_point", zeros, codes.dtype),
+        ]
+        return self.node("DequantizeLinear", inputs, f"{name}_real", axis=axis or 0)
