@@ -25,7 +25,7 @@ from quantnotes.mse import Scheme
 from quantnotes.ranges import as_real
 
 Array = NDArray[Any]
-BIAS_LIMIT = 2**30  # of a bias in units of Sx Sw: as much of int32 is left for the products
+BIAS_LIMIT = 2**28  # of a bias in units of Sx Sw: the rest of int32 is for the products
 Calibrate = Callable[[Array, IntGrid], QuantParams]  # looks at data, and says how to quantize them on a grid
 
 

@@ -42,6 +42,7 @@ ORDER = [
     "mutants",
     "network",
     "export",
+    "training",
     "plots",
     "widgets",
     "exercises",
