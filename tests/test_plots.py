@@ -318,6 +318,76 @@ def test_library_map_is_true_to_the_library():
     numbers = {number for _, where in boxes.values() for number in where.split(", ")}
     notebooks = Path(__file__).parent.parent / "notebooks"
     assert numbers <= {path.name[:2] for path in notebooks.glob("*.ipynb")}
+def test_strips_show_every_seed_and_the_mean():
+    ax = plots.strips({"8": {"a": [1.0, 3.0], "b": [5.0, 5.0]}, "4": {"a": [2.0, 2.0], "b": [0.0, 1.0]}})
+    dots, means = ax.collections[::2], ax.collections[1::2]
+    assert [series.get_offsets()[:, 1].tolist() for series in dots] == [[1, 3, 2, 2], [5, 5, 0, 1]]
+    heights = [[segment[0, 1] for segment in lines.get_segments()] for lines in means]
+    assert heights == [[2, 2], [5, 0.5]]
+    for i, series in enumerate(dots):  # each dot above its own group, the series side by side
+        places = series.get_offsets()[:, 0]
+        assert np.rint(places).tolist() == [0, 0, 1, 1]
+        assert (np.sign(places - np.rint(places)) == (-1, 1)[i]).all()
+    assert [tick.get_text() for tick in ax.get_xticklabels()] == ["8", "4"]
+    assert (legend(ax), ax.get_ylabel()) == (["a", "b"], "rightly named, %")
+
+
+def test_pretended_slope_is_one_between_the_clipped_ends():
+    above, below = plots.pretended_slope(QuantParams(1.0, 0, IntGrid(-1, 1)))
+    x, reals = (np.array(data) for data in line_data(above.lines[0]))
+    np.testing.assert_array_equal(reals, np.clip(np.rint(x), -1, 1))
+    np.testing.assert_array_equal(above.lines[1].get_ydata(), np.clip(x, -1, 1))
+    assert set(below.lines[0].get_ydata()) == {0}
+    np.testing.assert_array_equal(below.lines[1].get_ydata(), np.abs(x) <= 1.5)
+    steps = [segment[0, 0] for segment in below.collections[0].get_segments()]
+    np.testing.assert_allclose(steps, [-0.5, 0.5], atol=0.01)
+    assert labels(below) == ("weight that is trained", "slope")
+    assert legend(above) == ["fake-quantized", "what training pretends", "clipped"]
+
+
+def test_confusion_counts_answers_and_writes_them_down():
+    labels_ = np.array([0, 0, 1, 2, 2, 2])
+    panels = plots.confusion({"all": labels_, "some": [0, 1, 1, 2, 0, 0]}, labels_)
+    written = [
+        {(text.get_position()[1], text.get_position()[0]): int(text.get_text()) for text in ax.texts}
+        for ax in panels
+    ]
+    assert written == [
+        {(0, 0): 2, (1, 1): 1, (2, 2): 3},
+        {(0, 0): 1, (0, 1): 1, (1, 1): 1, (2, 2): 1, (2, 0): 2},
+    ]
+    assert [ax.get_title() for ax in panels] == ["all: 100.0 %", "some: 50.0 %"]
+    colors = panels[1].images[0].get_array()
+    assert to_hex(colors[1, 1]) == plots.REAL.lower()
+    np.testing.assert_array_equal(colors[1, 0], 1)
+    assert colors[2, 0, 0] > colors[2, 0, 2]  # a wrong answer is red rather than blue
+    assert (panels[0].get_xlabel(), panels[0].get_ylabel()) == ("named", "is")
+
+
+def test_ladder_has_a_line_for_each_text():
+    series = {"min-max": [[20.0, 25.0], [21.0, 26.0]], "99 %": [[10.0, 1.0], [11.0, 2.0]]}
+    left, right = plots.ladder({"layer 0": series, "layer 3": series}, ["tensor", "layer"])
+    assert [line.get_ydata().tolist() for line in left.lines] == [*series["min-max"], *series["99 %"]]
+    assert [line.get_linestyle() for line in left.lines] == ["-", ":", "-", ":"]
+    assert [tick.get_text() for tick in right.get_xticklabels()] == ["tensor", "layer"]
+    assert (left.get_title(), right.get_title(), left.get_ylabel()) == ("layer 0", "layer 3", "SQNR, dB")
+    assert (legend(right), left.get_legend()) == (["min-max", "99 %"], None)
+
+
+def test_per_token_marks_the_first():
+    ax = plots.per_token({"a": [40.0, 10.0, 12.0], "b": [1.0, 30.0, 31.0]})
+    assert ax.collections[0].get_offsets().tolist() == [[0, 40], [1, 10], [2, 12]]
+    sizes = ax.collections[0].get_sizes()
+    assert sizes[0] > sizes[1] == sizes[2]
+    assert [line.get_ydata()[0] for line in ax.lines] == [12, 30]  # the medians
+    assert labels(ax) == ("position of the token", "SQNR, dB")
+    assert legend(ax) == ["a", "b"]
+
+
+def test_flow_names_every_box():
+    ax = plots.flow([("a b", "f", "00"), ("c", "g", "01")])
+    boxes = [text.get_text() for text in ax.texts if text.get_text()]
+    assert [box.split("\n")[1:] for box in boxes] == [["f", "00"], ["g", "01"]]
 
 
 def test_price_says_how_much_and_when():

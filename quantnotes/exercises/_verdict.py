@@ -19,6 +19,7 @@ _MODULES = {
     "05": "outliers",
     "06": "calibration",
     "07": "integer",
+    "08": "network",
 }
 
 
