@@ -62,9 +62,9 @@ def finetune(
     x: ArrayLike,
     labels: ArrayLike,
     *,
-    epochs: int = 20,
+    epochs: int = 10,
     rate: float = 1e-3,
-    rows: int = 200,
+    rows: int = 60,
     seed: int = 0,
 ) -> tuple[QuantDense, ...]:
     """Train the weights and biases of a quantized classifier on, its scales and zero points left as they are.
@@ -77,12 +77,12 @@ def finetune(
         What to train on.
     labels : array_like of integers, shape (n,)
         Which output is to be the largest.
-    epochs : int, default 20
+    epochs : int, default 10
         How often everything is seen.
     rate : float, default 0.001
         Learning rate of Adam.
-    rows : int, default 200
-        How many rows make a step.
+    rows : int, default 60
+        How many rows make a step: few, for then BLAS does not spread them over threads.
     seed : int, default 0
         Of the order in which they come.
 
@@ -107,7 +107,7 @@ def finetune(
     >>> from quantnotes.network import quantize_network, run_integer
     >>> x, labels = np.eye(2), [1, 0]
     >>> before = quantize_network([Dense(np.zeros((2, 2)), np.zeros(2))], x, INT2, INT2)
-    >>> after = finetune(before, x, labels, epochs=600, rows=2)
+    >>> after = finetune(before, x, labels, epochs=600)
     >>> run_integer(after, [[1, 0], [0, 1]])[-1].argmax(axis=1).tolist()
     [1, 0]
     """

@@ -214,3 +214,36 @@ def multiplier_explorer() -> None:
         m=slider("m (codes per unit)", 0.3, 0.05, 2.0, 0.01),
         digits=slider("digits of m0", 3, 1, 12, 1),
     )
+
+
+def ladder_explorer() -> None:
+    """Notebook 08: the upper end of a range, and what each token keeps of its signal further on."""
+    names = ("gelu_output", "layernorm_output", "dense2_weight", "dense2_bias")
+    gelu, entered, weight, bias = (samples.load(name).astype(np.float64) for name in names)
+    gain, shift = (samples.load(f"layernorm2_{name}").astype(np.float64) for name in ("weight", "bias"))
+
+    def climb(x: Any) -> dict[str, Any]:
+        dense = x @ weight.T + bias
+        centred = dense + entered - (dense + entered).mean(axis=1, keepdims=True)
+        normed = centred / np.sqrt(np.mean(centred**2, axis=1, keepdims=True) + 1e-12)
+        return {"tensor": x, "dense layer": dense, "block": normed * gain + shift}
+
+    def decibels(exact: Any, got: Any, axis: int | None = None) -> Any:
+        return 10 * np.log10(np.sum(exact**2, axis=axis) / np.sum((got - exact) ** 2, axis=axis))
+
+    exact = climb(gelu)
+
+    def draw(end: float, place: str) -> Any:
+        got = climb(fake_quantize(gelu, asymmetric_params(gelu.min(), end), dtype=np.float64))
+        ax = plots.per_token({f"up to {end:.1f}": decibels(exact[place], got[place], axis=1)})
+        whole = (f"{name} {decibels(exact[name], got[name]):.1f} dB" for name in exact)
+        ax.set(ylim=(-5, 60), title=", ".join(whole))
+        return plots.figure_of(ax)
+
+    explore(
+        draw,
+        "Each token's SQNR at the block's output, the GELU output quantized up to 24.2: about 24 dB for all "
+        "but position 0, which has 44.",
+        end=slider("upper end (real)", 24.2, 1.0, 24.2, 0.1),
+        place=choice("measured at", reversed(exact)),
+    )

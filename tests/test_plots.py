@@ -318,6 +318,8 @@ def test_library_map_is_true_to_the_library():
     numbers = {number for _, where in boxes.values() for number in where.split(", ")}
     notebooks = Path(__file__).parent.parent / "notebooks"
     assert numbers <= {path.name[:2] for path in notebooks.glob("*.ipynb")}
+
+
 def test_strips_show_every_seed_and_the_mean():
     ax = plots.strips({"8": {"a": [1.0, 3.0], "b": [5.0, 5.0]}, "4": {"a": [2.0, 2.0], "b": [0.0, 1.0]}})
     dots, means = ax.collections[::2], ax.collections[1::2]
@@ -382,12 +384,6 @@ def test_per_token_marks_the_first():
     assert [line.get_ydata()[0] for line in ax.lines] == [12, 30]  # the medians
     assert labels(ax) == ("position of the token", "SQNR, dB")
     assert legend(ax) == ["a", "b"]
-
-
-def test_flow_names_every_box():
-    ax = plots.flow([("a b", "f", "00"), ("c", "g", "01")])
-    boxes = [text.get_text() for text in ax.texts if text.get_text()]
-    assert [box.split("\n")[1:] for box in boxes] == [["f", "00"], ["g", "01"]]
 
 
 def test_price_says_how_much_and_when():

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from quantnotes import widgets
 
-EXPLORERS = ["mapping", "asymmetric", "symmetric", "codes", "filter", "multiplier"]
+EXPLORERS = ["mapping", "asymmetric", "symmetric", "codes", "filter", "multiplier", "ladder"]
 
 
 @pytest.fixture

@@ -45,8 +45,8 @@ METHODS: dict[str, dict[str, Any]] = {
 }
 WEIGHTS = {
     "one scale": calibrate_by("minmax", "symmetric"),
-    "a scale for each output": calibrate_by("minmax", "symmetric", axis=0),
-    "one scale, mse": calibrate_by("mse", "symmetric"),
+    "each output": calibrate_by("minmax", "symmetric", axis=0),
+    "one scale by mse": calibrate_by("mse", "symmetric"),
 }
 ONE_OR_TWO = 2
 Row = dict[str, str]

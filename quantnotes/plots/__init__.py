@@ -25,6 +25,7 @@ from quantnotes.plots.frame import (
     show,
 )
 from quantnotes.plots.integers import price, rounding_rules, sums_and_limits
+from quantnotes.plots.networks import confusion, ladder, per_token, pretended_slope, strips
 from quantnotes.plots.number_lines import (
     error_histogram,
     grid_ends,
@@ -33,8 +34,6 @@ from quantnotes.plots.number_lines import (
     sliding_grid,
     staircase,
 )
-from quantnotes.plots.networks import confusion, ladder, per_token, pretended_slope, strips
-from quantnotes.plots.number_lines import error_histogram, number_line, sawtooth, sliding_grid, staircase
 from quantnotes.plots.tensors import (
     channel_maxima,
     code_histogram,
@@ -57,16 +56,16 @@ __all__ = [
     "channel_maxima",
     "code_histogram",
     "comparison",
+    "confusion",
     "distributions",
     "dots",
-    "confusion",
     "encoded",
     "error_histogram",
     "figure_of",
     "flow",
     "grid_ends",
-    "library_map",
     "ladder",
+    "library_map",
     "lines",
     "noises",
     "number_line",

@@ -11,7 +11,7 @@ from matplotlib.colors import to_rgb
 from numpy.typing import ArrayLike
 
 from quantnotes.mapping import QuantParams
-from quantnotes.plots.frame import CLIPPED, CODE, OTHER, REAL, SERIES, UNUSED, axes, canvas
+from quantnotes.plots.frame import CLIPPED, CODE, OTHER, REAL, SERIES, axes, canvas
 from quantnotes.training import straight_through
 
 
@@ -175,7 +175,7 @@ def ladder(panels: Mapping[str, Mapping[str, ArrayLike]], rungs: Sequence[str]) 
     return both
 
 
-_RANGES = ((REAL, "o"), (CLIPPED, "s"), (OTHER, "D"), (CODE, "^"), (UNUSED, "v"))
+_RANGES = ((SERIES[0], "o"), (CLIPPED, "s"), (OTHER, "D"), (SERIES[1], "^"), (SERIES[2], "v"))
 
 
 def per_token(series: Mapping[str, ArrayLike], ax: Axes | None = None) -> Axes:

