@@ -61,8 +61,8 @@ def percentile_range(
     x : array_like or Histogram
         Finite real numbers, any shape.
     percentile : float, default 99.99
-        How much is kept, 0 to 100: (100 - percentile) / 2 percent are cut from each side. 100 gives min
-        and max exactly.
+        How much is kept, in percent (99.99, not 0.9999): (100 - percentile) / 2 percent are cut from each
+        side. 100 gives min and max exactly.
     axis : int, optional
         The channel axis of an array: one range for each index along it.
     nan : {"raise", "ignore"}, default "raise"
@@ -86,6 +86,8 @@ def percentile_range(
     >>> percentile_range(range(1, 101), 90)
     Range(rmin=6.0, rmax=95.0)
     """
+    if not isinstance(percentile, (int, float, np.integer, np.floating)):
+        raise TypeError(f"percentile must be a number, got {percentile!r}")
     if not 0 <= percentile <= 100:
         raise ValueError(f"percentile must be from 0 to 100, got {percentile!r}")
     upper = 100 - (100 - percentile) / 2
@@ -178,6 +180,8 @@ def range_by(
     )
     if method == "minmax":
         return data
+    if scheme == "asymmetric" and (data.rmin >= 0 or data.rmax <= 0):
+        grid = IntGrid(0, grid.codes - 1)  # all codes are for one side
     clip = entropy_range(x, grid)
     if scheme == "symmetric":
         return clip
@@ -273,6 +277,7 @@ class Calibrator:
         check_scheme(scheme)
         check_nan_policy(nan)
         check_grid(grid)
+        range_by(method, [0.0], grid, scheme, **options)  # an option out of range is refused now
         self.method, self.grid, self.scheme, self.options = method, grid, scheme, options
         self.axis = None if axis is None else as_axis(axis)
         self.nan, self.max_bins = nan, max_bins

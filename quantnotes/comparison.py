@@ -8,6 +8,7 @@ dropped. Left out: files, see :mod:`quantnotes.survey`.
 from __future__ import annotations
 
 import html
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -20,7 +21,7 @@ from quantnotes.grid import IntGrid
 from quantnotes.histogram import Histogram
 from quantnotes.mapping import QuantParams
 from quantnotes.mse import Scheme
-from quantnotes.ranges import Range, as_real, minmax_range, some_finite_data
+from quantnotes.ranges import Range, as_real, minmax_range, nan_error, some_finite_data
 from quantnotes.saturation import CodeLedger, code_ledger
 from quantnotes.tables import html_table, percent, text_table
 
@@ -34,7 +35,7 @@ _MOST_CHANNELS = 2**16
 _SHOWN = 3  # places of a tail that are named
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Trial:
     """One choice and what became of the tensor.
 
@@ -60,6 +61,10 @@ class Trial:
         """S and Z of this choice."""
         return self.ledger.params
 
+    def __repr__(self) -> str:
+        bounds = f"{self.range.rmin:.4g} .. {self.range.rmax:.4g}"
+        return f"Trial({self.bits} bits, {_name(self)}, {bounds}, {self.ledger.sqnr_db:.1f} dB)"
+
 
 @dataclass(frozen=True)
 class Tail:
@@ -82,11 +87,14 @@ class Tail:
 
     @property
     def thin(self) -> bool:
-        """True if so few values decide the scale that they could be a fault of the data."""
+        """True if so few values decide the scale that they could be a fault of the data.
+
+        At most one of 10,000, or one alone.
+        """
         return self.total >= _FEW and 0 < self.count <= max(1, self.total // _THIN)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Comparison:
     """What `compare` found. Prints as a table with a recommendation, and renders as HTML in a notebook.
 
@@ -102,8 +110,8 @@ class Comparison:
     Examples
     --------
     >>> print(compare_array([*range(-50, 51), 1000.0], bits=8).recommendation)  # doctest: +ELLIPSIS
-    8 bits: asymmetric, minmax, 38.9 dB; ...
-    One value sets the range, of 102: 1000 at (101,); without, the largest magnitude is 50. ...
+    8 bits: asymmetric, minmax, 38.9 dB; no other choice is better.
+    A thin tail: one value of 102 sets the range: 1000 at (101,); without, the largest magnitude is 50. ...
     """
 
     trials: tuple[Trial, ...]
@@ -161,10 +169,13 @@ class Comparison:
 
     def _choice(self, bits: int) -> str:
         best, top = self.best(bits), next(trial for trial in self.trials if trial.bits == bits)
+        if best.ledger.sqnr_db == math.inf:
+            return f"{bits} bits: {_name(best)}; every value is exact."
         text = f"{bits} bits: {_name(best)}, {best.ledger.sqnr_db:.1f} dB"
-        if best is top:
-            return text + "; no other choice comes within 0.5 dB and is simpler."
-        return text + f"; the best is {_name(top)}, {top.ledger.sqnr_db:.1f} dB."
+        gap = top.ledger.sqnr_db - best.ledger.sqnr_db
+        if gap < 0.05:
+            return text + "; no other choice is better."
+        return text + f"; {_name(top)} is better by {gap:.1f} dB and less simple."
 
     def _finer(self) -> list[str]:
         if not self.worthwhile:
@@ -181,12 +192,13 @@ class Comparison:
             return []
         places = ", ".join(f"{value:.4g} at {index}" for index, value in tail.largest)
         more = ", ..." if tail.count > len(tail.largest) else ""
-        some = "One value sets" if tail.count == 1 else f"{tail.count} values set"
+        some = "one value" if tail.count == 1 else f"{tail.count} values"
+        sets = "sets" if tail.count == 1 else "set"
         return [
-            f"{some} the range, of {tail.total}: {places}{more}; without, the largest magnitude is "
-            f"{tail.rest:.4g}. The tensor alone cannot tell whether that is noise or signal. Does it come "
-            "back on other data, at the same place? Does what follows miss it? Measure there before you cut "
-            "it off."
+            f"A thin tail: {some} of {tail.total:,} {sets} the range: {places}{more}; without, the largest "
+            f"magnitude is {tail.rest:.4g}. The tensor alone cannot tell whether that is noise or signal. "
+            "Does it come back on other data, at the same place? Does what follows miss it? Measure there "
+            "before you cut it off."
         ]
 
     def _rows(self) -> Sequence[tuple[str, ...]]:
@@ -195,6 +207,8 @@ class Comparison:
 
     def __str__(self) -> str:
         return f"{text_table(self._rows(), right=True)}\n\n{self.recommendation}"
+
+    __repr__ = __str__
 
     def _repr_html_(self) -> str:
         words = "".join(f"<p>{html.escape(line)}</p>" for line in self.recommendation.splitlines())
@@ -229,9 +243,13 @@ def compare_array(x: ArrayLike, bits: int | Sequence[int] = (8, 4)) -> Compariso
     ('asymmetric', 'minmax')
     """
     array = as_real(x)
+    if np.isnan(array).any():
+        raise nan_error(array, "x", "drop them first")
     some_finite_data(array, "raise")
     source = array if array.size <= _BINNED else Histogram().update(array)
-    widths = sorted({bits} if isinstance(bits, int) else set(bits), reverse=True)
+    widths = sorted(
+        {IntGrid.of(b).codes.bit_length() - 1 for b in np.atleast_1d(bits).tolist()}, reverse=True
+    )
     if not widths:
         raise ValueError("bits is empty: name at least one bit width")
     trials = [

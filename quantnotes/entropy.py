@@ -55,7 +55,9 @@ def entropy_range(
     beyond added to bin i. Q groups the bins up to i, *without* what was added, into as many levels as there
     are codes, and gives each bin that is not empty an equal part of its level. The clip with the least
     KL(P, Q) is returned, the widest of equals. An empty bin i cannot have what P gives it: the divergence
-    is infinite there, and the clip is passed over. With fewer bins than levels nothing can be clipped.
+    is infinite there, and the clip is passed over. With fewer bins than levels nothing can be clipped. The
+    bin of 0 counts as any other. A distribution takes many values to be known: on a few hundred the choice is
+    close to chance.
 
     Examples
     --------
@@ -72,7 +74,7 @@ def entropy_range(
             h = Histogram().update(some_finite_data(channel, nan)[0])
         one_sided = grid.qmin == 0 and h.min >= 0
         levels = grid.codes // 2 if grid.qmin == 0 and not one_sided else grid.qmax + 1
-        largest = max(-h.min, h.max)
+        largest = max(-h.min, h.max) + 0.0
         counts, width = h.magnitudes()
         every = divergences(counts, levels)
         clip = largest

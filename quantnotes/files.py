@@ -12,6 +12,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import numpy as np
@@ -71,7 +72,12 @@ def _readable(name: str) -> Iterator[None]:
 
 
 def _numpy_file(place: Path, stack: ExitStack) -> list[Stored]:
-    loaded = np.load(place, allow_pickle=False)
+    try:
+        loaded = np.load(place, allow_pickle=False)
+    except (UnpicklingError, ValueError) as error:
+        if "pickle" in str(error):  # NumPy would advise to trust the file
+            raise ValueError("it is no NumPy file, or holds Python objects") from None
+        raise
     if isinstance(loaded, np.ndarray):
         return [Stored(place.stem, lambda: _floats(loaded))]
     archive = stack.enter_context(loaded)

@@ -18,12 +18,21 @@ from quantnotes.comparison import Comparison, compare_array
 from quantnotes.files import Stored, open_tensors
 from quantnotes.tables import html_table, text_table
 
-_COLUMNS = ("tensor", "values", "bits", "min-max, dB", "recommended", "SQNR, dB", "finer scales", "set by")
+_COLUMNS = (
+    "tensor",
+    "values",
+    "bits",
+    "symmetric min-max",
+    "recommended",
+    "SQNR, dB",
+    "finer scales",
+    "thin tail",
+)
 
 Progress = Callable[[Sequence[Stored]], Iterable[Stored]]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Survey:
     """The comparison of each tensor of a file. Prints as one table, a tensor a row, and renders as HTML.
 
@@ -83,7 +92,7 @@ class Survey:
         notes = []
         if thin:
             notes.append(
-                '"set by": so few values lie beyond half of the largest magnitude and decide the scale of '
+                "thin tail: so few values lie beyond half of the largest magnitude and decide the scale of "
                 "min-max. A tensor cannot tell whether they are noise or signal: compare it alone to see "
                 "where they are, and measure where it is consumed."
             )
@@ -92,6 +101,8 @@ class Survey:
     def __str__(self) -> str:
         table = text_table(self._rows(), right=True) if self.comparisons else "no tensor to compare"
         return "\n".join([table, *([""] if self._notes() else []), *self._notes()])
+
+    __repr__ = __str__
 
     def _repr_html_(self) -> str:
         words = "".join(f"<p>{html.escape(note)}</p>" for note in self._notes())

@@ -81,6 +81,13 @@ def test_percentile_zero_is_not_inside_out():
 def test_percentile_out_of_range(bad):
     with pytest.raises(ValueError, match="percentile must be from 0 to 100"):
         percentile_range([1.0], bad)
+    with pytest.raises(ValueError, match="percentile must be from 0 to 100"):
+        Calibrator("percentile", percentile=bad)  # before any data
+
+
+def test_percentile_must_be_a_number():
+    with pytest.raises(TypeError, match="percentile must be a number"):
+        percentile_range([1.0], "99")
 
 
 def test_percentile_of_nothing():
@@ -124,6 +131,12 @@ def test_range_by_is_the_function_of_that_name():
 def test_an_asymmetric_entropy_clip_stays_inside_the_data():
     x = samples.load("gelu_output")
     assert range_by("entropy", x) == (minmax_range(x).rmin, entropy_range(x).rmax)
+
+
+def test_all_codes_serve_one_sided_data():
+    x = samples.load("attention_probabilities")
+    assert range_by("entropy", x) == entropy_range(x, UINT8)
+    assert range_by("entropy", -x).rmin == -entropy_range(-x, UINT8).rmax
 
 
 def test_params_of():
@@ -267,6 +280,8 @@ def test_bad_settings():
         Calibrator("mse", INT8, "affine")
     with pytest.raises(TypeError, match="grid"):
         Calibrator("mse", 8)
+    with pytest.raises(ValueError, match="keep"):
+        Calibrator("histogram", keep=2)
     with pytest.raises(TypeError, match="axis"):
         Calibrator("mse", axis="channel")
     with pytest.raises(ValueError, match="nan"):

@@ -135,16 +135,30 @@ def test_edge_inputs(x):
     assert str(found)
 
 
+def test_words_for_what_is_exact_or_close():
+    assert "every value is exact" in compare(np.full(30, 5.0)).recommendation
+    weight = compare(samples.load("query_weight"))
+    assert weight.recommendation.startswith("8 bits: symmetric, mse, 36.6 dB; no other choice is better.")
+    norm = compare(samples.load("layernorm_output"), bits=8).recommendation
+    assert "asymmetric, mse is better by 0.4 dB and less simple" in norm
+
+
+def test_short_at_the_prompt(gelu):
+    assert repr(gelu) == str(gelu)
+    assert repr(gelu.best()) == "Trial(8 bits, asymmetric, mse, -0.1699 .. 19.81, 20.7 dB)"
+
+
 def test_bad_input():
-    for bad, message in (([], "empty"), ([np.nan], "NaN"), ([np.inf], "infinity")):
+    for bad, message in (([], "empty"), ([np.nan], "1 NaN.*drop them first"), ([np.inf], "infinity")):
         with pytest.raises(ValueError, match=message):
             compare(bad)
     with pytest.raises(ValueError, match="bits"):
         compare([1.0], bits=17)
     with pytest.raises(ValueError, match="bits is empty"):
         compare([1.0], bits=())
-    with pytest.raises(TypeError, match="bits must be an integer"):
-        compare([1.0], bits=(8.0,))
+    for bits in (8.0, (8.0,), "8"):
+        with pytest.raises(TypeError, match="bits must be an integer"):
+            compare([1.0], bits=bits)
     with pytest.raises(TypeError, match="tensor names one"):
         compare([1.0], tensor="w")
     with pytest.raises(TypeError, match="complex"):
@@ -256,6 +270,12 @@ def test_no_traceback_for_any_file(tmp_path, capsys):
         shown = capsys.readouterr()
         assert len(shown.out + shown.err) > 10, name
         assert "Traceback" not in shown.err, name
+
+
+def test_nobody_is_advised_to_trust_a_file(tmp_path):
+    (tmp_path / "text.npy").write_bytes(b"no array at all")
+    with pytest.raises(ValueError, match="no NumPy file"):
+        compare(tmp_path / "text.npy")
 
 
 def test_a_member_that_is_damaged_is_skipped(tmp_path):
