@@ -46,8 +46,8 @@ class Survey:
     Examples
     --------
     >>> print(Survey({"bias": compare([0.0, 0.5, 1.0, 3.0], bits=4)}, {"ids": "holds int64"}))
-    tensor  values  bits  min-max, dB         recommended  SQNR, dB  finer scales  set by
-    bias         4     4         26.0  asymmetric, minmax      30.1
+    tensor  values  bits  symmetric min-max         recommended  SQNR, dB  finer scales  thin tail
+    bias         4     4               26.0  asymmetric, minmax      30.1
     <BLANKLINE>
     skipped ids: holds int64
     """
@@ -56,17 +56,7 @@ class Survey:
     skipped: Mapping[str, str]
 
     def _rows(self) -> Sequence[tuple[str, ...]]:
-        head = (
-            "tensor",
-            "values",
-            "bits",
-            "min-max, dB",
-            "recommended",
-            "SQNR, dB",
-            "finer scales",
-            "set by",
-        )
-        rows = [head]
+        rows: list[tuple[str, ...]] = [_COLUMNS]
         for name, found in self.comparisons.items():
             tail = found.tail
             few = f"{tail.count} of {tail.total}" if tail.thin else ""

@@ -194,6 +194,34 @@ def filter_explorer() -> None:
     )
 
 
+def calibration_explorer() -> None:
+    """Notebook 06: rounding and clipping noise of a bell as bits and clip change."""
+    bell = np.random.default_rng(0).standard_normal(20_000)
+    clips = np.linspace(0.5, 5.0, 46)
+
+    def draw(bits: int, clip: float) -> Any:
+        grid = IntGrid.of(bits, narrow=True)
+        parts = []
+        for a in clips:
+            error = (fake_quantize(bell, QuantParams(a / grid.qmax, 0, grid), dtype=np.float64) - bell) ** 2
+            inside = np.abs(bell) <= a
+            parts.append((np.sum(error[inside]) / bell.size, np.sum(error[~inside]) / bell.size))
+        rounding, clipping = np.transpose(parts)
+        best = float(clips[np.argmin(rounding + clipping)])
+        ax = plots.noises(clips, rounding, clipping, {"least sum": best, "your clip": clip}, "clip, in σ")
+        sqnr = code_ledger(bell, QuantParams(clip / grid.qmax, 0, grid)).sqnr_db
+        ax.set(title=f"{bits} bits, clip {clip:.1f} σ: {sqnr:.1f} dB", ylim=(1e-6, 1))
+        return plots.figure_of(ax)
+
+    explore(
+        draw,
+        "Against the clip, rounding noise rises and clipping noise falls; their sum is least near 2.5, where "
+        "the chosen clip stands too.",
+        bits=slider("bits", 4, 2, 8, 1),
+        clip=slider("clip (in σ)", 2.5, 0.5, 5.0, 0.1),
+    )
+
+
 def multiplier_explorer() -> None:
     """Notebook 07: how many binary digits m0 needs before its codes are those of the real multiplier."""
     acc = np.arange(-40, 41)

@@ -10,8 +10,9 @@ from quantnotes.grid import IntGrid
 
 def test_right_answers():
     assert check("06.1", 1.3)
-    assert check("06.2", [7, 7, 2, 2])
-    assert check("06.2", np.array([7.0, 7.0, 2.0, 2.0]))
+    assert not check("06.1", 1.31)
+    assert check("06.2", [7, 7, 0, 4])
+    assert check("06.2", np.array([7.0, 7.0, 0.0, 4.0]))
 
 
 @pytest.mark.parametrize(
@@ -32,11 +33,14 @@ def test_hints_by_hand(answer, hint):
 @pytest.mark.parametrize(
     ("answer", "hint"),
     [
-        ((7, 7, 3.5, 3.5), "belong to P alone"),
-        ((8, 6, 3, 4), "That is P"),
-        ((8, 6, 3, 1), "each of its bins the same"),
-        ((14, 4), "shared out"),
-        (np.array([7, 7, 2, 2]) / 18, "shares"),
+        ((7, 7, 0, 7), "belong to P alone"),
+        ((7, 7, 2, 2), "gets nothing"),
+        ((8, 6, 0, 7), "That is P"),
+        ((8, 6, 0, 4), "each of its bins the same"),
+        ((14, 4), "sums of the two levels"),
+        ((14, 14, 0, 4), "share it out"),
+        ((14, 14, 4, 4), "share it out"),
+        (np.array([7, 7, 0, 4]) / 18, "shares"),
         ((1, 2, 3, 4), "Two levels"),
     ],
 )
@@ -85,10 +89,11 @@ def without_clipping(x, qmax):
         (lambda x, qmax: ..., "returns ..."),
         (lambda x, qmax: None, "returns None"),
         (lambda x, qmax: -1.0, "above 0"),
-        (lambda x, qmax: np.abs(x).max(), "largest magnitude"),
-        (lambda x, qmax: tried(x, qmax, np.linspace(0.5, 0.99, 101) * np.abs(x).max()), "above half"),
+        (lambda x, qmax: np.abs(x).max(), "far below half"),
+        (lambda x, qmax: tried(x, qmax, np.linspace(0.5, 0.99, 101) * np.abs(x).max()), "far below half"),
         (lambda x, qmax: my_clip(x, qmax) / qmax, "the scale"),
         (without_clipping, "clipping included"),
+        (lambda x, qmax: tried(x, qmax, np.linspace(0, x.max(), 201)[1:]), "may be negative"),
         (changing, "changes x"),
         (lambda x, qmax: 1 / 0, "ZeroDivisionError"),
     ],
