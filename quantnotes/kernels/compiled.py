@@ -2,7 +2,8 @@
 
 A loop sees 1-D arrays as rows, and works on a piece of them: (row, end of rows, column, end of columns).
 The S and Z of an element lie at a place that steps along three axes, see :class:`Rows`. A loop raises
-nothing; it returns whether it met a NaN, or what it found.
+nothing; it returns what it found. Where NaN matter it is given the reals' bits too, as integers, and the
+`mask` of all bits but the sign.
 
 What keeps LLVM's vectors: indices are unsigned (a signed one could count from the end, and is checked);
 `j` is chosen by a condition that does not change, so that the compiler makes two loops of one, with S
@@ -140,16 +141,19 @@ def _key(bits: Any, mask: Any) -> Any:
 # --- the loops ----------------------------------------------------------------------------------------------
 
 
-def quantize(x: Any, s: Any, z: Any, low: Any, high: Any, out: Any, steps: Any, piece: Any) -> Any:
-    nan, first, last = False, np.uint64(piece[2]), np.uint64(piece[3])
+def quantize(
+    x: Any, bits: Any, mask: Any, s: Any, z: Any, low: Any, high: Any, out: Any, steps: Any, piece: Any
+) -> Any:
+    """Return the largest magnitude as bits: a NaN is beyond infinity, and integers have a vector maximum."""
+    same, largest = bits.dtype.type, bits.dtype.type(0)
+    first, last = np.uint64(piece[2]), np.uint64(piece[3])
     for row in range(piece[0], piece[1]):
         start, at = _place(row, steps)
         for i in range(first, last):
             j = at + i if steps[4] else at
-            value = x[start + i]
-            nan |= value != value
-            out[start + i] = _clipped(_rounded(value, s[j], z[j]), low, high)
-    return nan
+            largest = max(largest, same(bits[start + i] & mask))
+            out[start + i] = _clipped(_rounded(x[start + i], s[j], z[j]), low, high)
+    return largest
 
 
 def dequantize(q: Any, s: Any, z: Any, out: Any, steps: Any, piece: Any) -> None:
@@ -162,17 +166,28 @@ def dequantize(q: Any, s: Any, z: Any, out: Any, steps: Any, piece: Any) -> None
 
 
 def fake_quantize(
-    x: Any, s: Any, z: Any, back: Any, low: Any, high: Any, out: Any, steps: Any, piece: Any
+    x: Any,
+    bits: Any,
+    mask: Any,
+    s: Any,
+    z: Any,
+    back: Any,
+    low: Any,
+    high: Any,
+    out: Any,
+    steps: Any,
+    piece: Any,
 ) -> Any:
-    nan, real, first, last = False, out.dtype.type, np.uint64(piece[2]), np.uint64(piece[3])
+    """Return the largest magnitude as bits, as `quantize` does."""
+    same, largest = bits.dtype.type, bits.dtype.type(0)
+    real, first, last = out.dtype.type, np.uint64(piece[2]), np.uint64(piece[3])
     for row in range(piece[0], piece[1]):
         start, at = _place(row, steps)
         for i in range(first, last):
             j = at + i if steps[4] else at
-            value = x[start + i]
-            nan |= value != value
-            out[start + i] = real(_clipped(_rounded(value, s[j], z[j]), low, high) - z[j]) * back[j]
-    return nan
+            largest = max(largest, same(bits[start + i] & mask))
+            out[start + i] = real(_clipped(_rounded(x[start + i], s[j], z[j]), low, high) - z[j]) * back[j]
+    return largest
 
 
 def extremes(bits: Any, mask: Any, channels: Any, steps: Any, piece: Any) -> Any:

@@ -50,6 +50,17 @@ def _read_only(array: Array) -> Array:
     return view
 
 
+def _bits(reals: Array) -> tuple[Array, Any]:
+    """Return the bits of the reals, as integers, and the mask of all but the sign."""
+    bits = _read_only(reals).view(f"i{reals.itemsize}")
+    return bits, bits.dtype.type(np.iinfo(bits.dtype).max)
+
+
+def _has_nan(magnitudes: list[int], dtype: DType) -> bool:
+    """Tell whether a NaN is among the reals whose largest magnitudes these are, as bits without the sign."""
+    return max(magnitudes) > int(np.array(np.inf, dtype).view(f"i{dtype.itemsize}"))
+
+
 def _tangled(x: Array, out: Array) -> bool:
     """Tell whether writing an element of `out` could change one of `x` that is yet to be read."""
     in_place = x.dtype == out.dtype and x.strides == out.strides and x.ctypes.data == out.ctypes.data
@@ -65,8 +76,9 @@ def quantize(
     if not fits or (laid_out := _rows(scale, x, out)) is None:
         return NotImplemented
     rows, (reals, codes) = laid_out
-    inputs = map(_read_only, (reals, scale, zero_point))
-    return any(compiled.run(compiled.quantize, rows, *inputs, compute.type(qmin), compute.type(qmax), codes))
+    inputs = _read_only(reals), *_bits(reals), _read_only(scale), _read_only(zero_point)
+    ends = compute.type(qmin), compute.type(qmax)
+    return _has_nan(compiled.run(compiled.quantize, rows, *inputs, *ends, codes), x.dtype)
 
 
 def dequantize(q: Array, scale: Array, zero_point: Array, compute: DType, out: Array) -> Any:
@@ -90,9 +102,9 @@ def fake_quantize(
     if not fits or (laid_out := _rows(scale, x, out)) is None:
         return NotImplemented
     rows, (reals, faked) = laid_out
-    inputs = (reals, scale.astype(into), zero_point.astype(into), scale.astype(back))
-    ends = into.type(qmin), into.type(qmax)
-    return any(compiled.run(compiled.fake_quantize, rows, *map(_read_only, inputs), *ends, faked))
+    params = map(_read_only, (scale.astype(into), zero_point.astype(into), scale.astype(back)))
+    inputs, ends = (_read_only(reals), *_bits(reals), *params), (into.type(qmin), into.type(qmax))
+    return _has_nan(compiled.run(compiled.fake_quantize, rows, *inputs, *ends, faked), x.dtype)
 
 
 def _by_channel(x: Array, axis: int | None) -> tuple[int, tuple[Rows, list[Array]] | None]:
@@ -110,9 +122,8 @@ def minmax(x: Array, compute: DType, axis: int | None = None) -> Any:
     if x.dtype not in REALS or channels > MOST or laid_out is None:
         return NotImplemented
     rows, (values,) = laid_out
-    bits = np.dtype(f"i{x.itemsize}")
-    mask = bits.type(np.iinfo(bits).max)
-    found = compiled.run(compiled.extremes, rows, _read_only(values).view(bits), mask, channels)
+    bits, mask = _bits(values)
+    found = compiled.run(compiled.extremes, rows, bits, mask, channels)
     keys = np.min([low for low, _ in found], axis=0), np.max([high for _, high in found], axis=0)
     low, high = (np.where(key < 0, key ^ mask, key).view(x.dtype).astype(np.float64) for key in keys)
     ends = np.where(np.isnan(low) | np.isnan(high), np.nan, (low, high)) + 0.0  # + 0.0 turns -0.0 into 0.0
