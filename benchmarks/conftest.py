@@ -93,6 +93,16 @@ def against(benchmark: Any) -> Against:
     return Against(benchmark)
 
 
+def caches() -> dict[str, int]:
+    """Return the bytes of each level that holds data, as Linux knows them; else nothing."""
+    found: dict[str, int] = {}
+    for cache in sorted(Path("/sys/devices/system/cpu/cpu0/cache").glob("index*")):
+        kind, level, size = ((cache / name).read_text().strip() for name in ("type", "level", "size"))
+        if kind != "Instruction":
+            found[f"L{level}"] = int(size.removesuffix("K")) * 1024
+    return found
+
+
 def machine() -> dict[str, Any]:
     """Say what the figures were taken on: no name and no place of it."""
     versions = {"python": platform.python_version()}
@@ -106,7 +116,7 @@ def machine() -> dict[str, Any]:
         "cpu": cpu.get("brand_raw", platform.processor()),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "AVX-512": "avx512f" in cpu.get("flags", ()),
-        "caches": {level: cpu.get(f"{level}_cache_size") for level in ("l1_data", "l2", "l3")},
+        "caches": caches(),
         "system": platform.system(),
         "versions": versions,
     }

@@ -12,14 +12,25 @@ import pytest
 from matplotlib.colors import to_hex
 
 import quantnotes
-from quantnotes import INT4, INT8, UINT2, IntGrid, QuantParams, Range, asymmetric_params, code_ledger, plots
+from quantnotes import (
+    INT4,
+    INT8,
+    UINT2,
+    Histogram,
+    IntGrid,
+    QuantParams,
+    Range,
+    asymmetric_params,
+    code_ledger,
+    plots,
+)
 from quantnotes.calibration import METHODS
 
 PARAMS = QuantParams(0.5, 1, IntGrid(-4, 3))
 
 
 def line_data(line):
-    return line.get_xdata().tolist(), line.get_ydata().tolist()
+    return np.asarray(line.get_xdata()).tolist(), np.asarray(line.get_ydata()).tolist()
 
 
 def labels(ax):
@@ -512,3 +523,48 @@ def test_pyplot_keeps_no_figure():
     plots.staircase(PARAMS)
     pyplot = getattr(matplotlib, "pyplot", None)
     assert pyplot is None or not pyplot.get_fignums()
+
+
+def test_costs_are_bars_with_their_numbers_and_limits():
+    ax = plots.costs({"one line": 1.4, "blocks": 0.43}, {"memory": 0.1})
+    assert [(patch.get_width(), patch.get_x()) for patch in ax.patches] == [(1.4, 0), (0.43, 0)]
+    assert [text.get_text() for text in ax.texts] == ["1.40", "0.43"]
+    assert [tick.get_text() for tick in ax.get_yticklabels()] == ["one line", "blocks"]
+    assert ax.yaxis_inverted()
+    assert line_data(ax.lines[0])[0] == [0.1, 0.1]
+    assert (legend(ax), ax.get_xlabel()) == (["memory"], "ns an element")
+
+
+def test_the_roof_is_the_lower_of_memory_and_cores():
+    points = {"one line": (0.16, 4.0), "blocks": (1.2, 14.0)}
+    ax = plots.roofline(points, 40.0, {"one core": 100.0, "two cores": 200.0})
+    intensity, roof = (np.array(data) for data in line_data(ax.lines[0]))
+    np.testing.assert_allclose(roof, np.minimum(40 * intensity, 200))
+    assert [line_data(line) for line in ax.lines[1:]] == [([0.16], [4.0]), ([1.2], [14.0])]
+    assert [collection.get_segments()[0].tolist() for collection in ax.collections] == [
+        [[2.5, 100.0], [20.0, 100.0]],
+        [[5.0, 200.0], [20.0, 200.0]],
+    ]
+    assert [text.get_text() for text in ax.texts] == ["memory: 40 bytes a ns", "one core", "two cores"]
+    assert legend(ax) == ["one line", "blocks"]
+    assert labels(ax) == ("operations a byte", "operations a ns")
+
+
+def test_cost_by_size_marks_the_caches():
+    ax = plots.cost_by_size({"fused": [(1000, 20.0), (10**6, 0.1)]}, {"L2": 2e5})
+    assert line_data(ax.lines[0]) == ([1000, 10**6], [20.0, 0.1])
+    assert line_data(ax.lines[1])[0] == [2e5, 2e5]
+    assert [text.get_text() for text in ax.texts] == ["L2"]
+    assert (ax.get_xscale(), ax.get_yscale()) == ("log", "log")
+    assert labels(ax) == ("elements", "ns an element")
+
+
+def test_merged_histograms_stand_above_their_sum():
+    a, b = Histogram(8).update([1.0, 2.0]), Histogram(8).update([5.0, 30.0])
+    found = plots.merged_histograms({"first": a, "second": b}, a | b)
+    for ax, h, name in zip(found, (a, b, a | b), ("first", "second", "merged"), strict=True):
+        values, edges, _ = ax.patches[0].get_data()
+        np.testing.assert_array_equal(values, h.counts)
+        np.testing.assert_array_equal(edges, h.edges)
+        assert ax.get_title(loc="left") == f"{name}: {h.n} values, bins {h.width:g} wide"
+    assert found[-1].get_xlabel() == "value"

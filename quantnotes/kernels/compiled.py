@@ -68,7 +68,7 @@ def _part(loop: Loop) -> Loop:
 _known: dict[tuple[Any, ...], Callable[..., Any]] = {}
 
 
-def _compiled(loop: Callable[..., Any], args: tuple[Any, ...]) -> Callable[..., Any]:
+def compiled(loop: Callable[..., Any], args: tuple[Any, ...]) -> Callable[..., Any]:
     """Compile a loop for arguments like these, or take it from the disk.
 
     Each combination of types is a function of its own: Numba numbers the variants of *one* function in one
@@ -99,7 +99,7 @@ if hasattr(os, "register_at_fork"):
 def run(loop: Callable[..., Any], rows: Rows, *args: Any, by_columns: bool = False) -> list[Any]:
     """Call a loop for each piece, on all cores, this thread among them, and return what it returns."""
     pieces, steps = rows.pieces(by_columns), rows[1:]
-    work = _compiled(loop, (*args, steps, pieces[0]))
+    work = compiled(loop, (*args, steps, pieces[0]))
     left = iter(pieces)  # shared: each thread takes the next one
 
     def take() -> list[Any]:

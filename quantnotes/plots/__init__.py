@@ -34,6 +34,7 @@ from quantnotes.plots.number_lines import (
     sliding_grid,
     staircase,
 )
+from quantnotes.plots.speed import cost_by_size, costs, merged_histograms, roofline
 from quantnotes.plots.tensors import (
     channel_maxima,
     code_histogram,
@@ -57,6 +58,8 @@ __all__ = [
     "code_histogram",
     "comparison",
     "confusion",
+    "cost_by_size",
+    "costs",
     "distributions",
     "dots",
     "encoded",
@@ -67,6 +70,7 @@ __all__ = [
     "ladder",
     "library_map",
     "lines",
+    "merged_histograms",
     "noises",
     "number_line",
     "per_token",
@@ -76,6 +80,7 @@ __all__ = [
     "predictions",
     "pretended_slope",
     "price",
+    "roofline",
     "rounding_rules",
     "sawtooth",
     "show",
