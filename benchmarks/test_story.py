@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numba
 import numpy as np
@@ -25,34 +25,30 @@ PARAMS = QuantParams(0.04, 3, INT8)
 story = results["story"]
 
 
-def fastest(calls: dict[str, Call], *, rounds: int, pause: float = PAUSE) -> dict[str, float]:
+class Way(NamedTuple):
+    """A call, the loops on which it runs, and how many threads they have."""
+
+    call: Call
+    loops: str = "numba"
+    threads: int = compiled.THREADS
+
+
+def fastest(ways: dict[str, Way], *, rounds: int, pause: float = PAUSE) -> dict[str, float]:
     """Return the shortest time of each call; each takes its turn in every round.
 
     The shortest, since this is about what the machine can do: whatever disturbs it makes a call longer.
     """
-    times: dict[str, list[float]] = {name: [] for name in calls}
-    for _ in range(rounds + 1):  # the first warms up
-        for name, call in calls.items():
-            time.sleep(pause)
-            start = time.perf_counter()
-            call()
-            times[name].append(time.perf_counter() - start)
+    times: dict[str, list[float]] = {name: [] for name in ways}
+    with pytest.MonkeyPatch.context() as patch:
+        for _ in range(rounds + 1):  # the first warms up
+            for name, (call, loops, threads) in ways.items():
+                patch.setenv("QUANTNOTES_KERNELS", loops)
+                patch.setattr(compiled, "THREADS", threads)
+                time.sleep(pause)
+                start = time.perf_counter()
+                call()
+                times[name].append(time.perf_counter() - start)
     return {name: min(seconds[1:]) for name, seconds in times.items()}
-
-
-@pytest.fixture
-def loops(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Return what makes a call run on the loops, and the number of threads, that are named."""
-
-    def on(setting: str, call: Call, threads: int = compiled.THREADS) -> Call:
-        def run() -> object:
-            monkeypatch.setenv("QUANTNOTES_KERNELS", setting)
-            monkeypatch.setattr(compiled, "THREADS", threads)
-            return call()
-
-        return run
-
-    return on
 
 
 def histogram_of(values: Any) -> Histogram:
@@ -65,38 +61,38 @@ def traffic(bits: Any, out: Any, steps: Any, piece: Any) -> None:
         out[i] = bits[i]
 
 
-def passes(x: Any) -> dict[str, Call]:
+def passes(x: Any) -> dict[str, Way]:
     """Return the five steps of the one line, each with memory to write to, in order."""
     scale, zero = np.float32(PARAMS.scale), np.float32(PARAMS.zero_point)
     a, codes = np.empty_like(x), np.empty(x.shape, np.int8)
     return {
-        "x / S": lambda: np.divide(x, scale, out=a),
-        "round": lambda: np.round(a, out=a),
-        "+ Z": lambda: np.add(a, zero, out=a),
-        "clip": lambda: np.clip(a, -128, 127, out=a),
-        "astype": lambda: np.copyto(codes, a, casting="unsafe"),
+        "/ S": Way(lambda: np.divide(x, scale, out=a)),
+        "round": Way(lambda: np.round(a, out=a)),
+        "+ Z": Way(lambda: np.add(a, zero, out=a)),
+        "clip": Way(lambda: np.clip(a, -128, 127, out=a)),
+        "astype": Way(lambda: np.copyto(codes, a, casting="unsafe")),
     }
 
 
-def test_the_way_to_the_memory_s_own_speed(x: Any, loops: Any) -> None:
+def test_the_way_to_the_memory_s_own_speed(x: Any) -> None:
     codes, reals = np.zeros(x.shape, np.int8), np.zeros_like(x)
-    bits, whole = x.view(np.int32), compiled.Rows(1, x.size, 1, 0, 0, 0)
     quantized, counted = partial(quantize, x, PARAMS, out=codes), partial(histogram_of, x)
+    moved = partial(compiled.run, traffic, compiled.Rows(1, x.size, 1, 0, 0, 0), x.view(np.int32), codes)
     steps = {
-        "one line": one_line(x, PARAMS),
-        "blocks": loops("numpy", quantized),
-        "fused, one thread": loops("numba", quantized, 1),
-        "fused": loops("numba", quantized),
-        "memory, one thread": loops("numba", partial(compiled.run, traffic, whole, bits, codes), 1),
-        "memory": loops("numba", partial(compiled.run, traffic, whole, bits, codes)),
-        "fake_quantize": loops("numba", partial(fake_quantize, x, PARAMS, out=reals)),
-        "minmax_range": loops("numba", partial(minmax_range, x)),
-        "histogram, blocks": loops("numpy", counted),
-        "histogram, one thread": loops("numba", counted, 1),
-        "histogram": loops("numba", counted),
+        "one line": Way(one_line(x, PARAMS)),
+        "blocks": Way(quantized, "numpy"),
+        "fused, one thread": Way(quantized, threads=1),
+        "fused": Way(quantized),
+        "memory, one thread": Way(moved, threads=1),
+        "memory": Way(moved),
+        "fake_quantize": Way(partial(fake_quantize, x, PARAMS, out=reals)),
+        "minmax_range": Way(partial(minmax_range, x)),
+        "histogram, blocks": Way(counted, "numpy"),
+        "histogram, one thread": Way(counted, threads=1),
+        "histogram": Way(counted),
     }
-    for name, calls in (("steps", steps), ("passes", passes(x))):
-        found = fastest(calls, rounds=15)
+    for name, ways in (("steps", steps), ("passes", passes(x))):
+        found = fastest(ways, rounds=15)
         story[name] = {step: 1e9 * seconds / x.size for step, seconds in found.items()}
 
 
@@ -112,32 +108,32 @@ def test_in_the_cache(x: Any) -> None:
         for _ in range(100):
             loop(a, b, c, d, e, f, g, h, steps, piece)
 
-    found = fastest({"fused": lambda: often(*args, (0, 1, 0, n))}, rounds=15)
+    found = fastest({"fused": Way(lambda: often(*args, (0, 1, 0, n)))}, rounds=15)
     story["in cache"] = {name: 1e9 * seconds / n / 100 for name, seconds in found.items()}
 
 
 def sizes(largest: int) -> Iterator[int]:
-    """Yield 10**3, 10**3.5, ... 10**9: as many as fit a quarter of the memory that is free."""
+    """Yield 10**3, 10**3.5, ... 10**9: as many as fit half of the memory that is free."""
     if hasattr(os, "sysconf"):
-        largest = min(largest, os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 4 // 5)
+        largest = min(largest, os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2 // 5)
     yield from (n for n in (round(10 ** (k / 2)) for k in range(6, 19)) if n <= largest)
 
 
-def test_cost_by_size(x: Any, loops: Any, request: pytest.FixtureRequest) -> None:
+def test_cost_by_size(x: Any, request: pytest.FixtureRequest) -> None:
     series: dict[str, list[tuple[int, float]]] = {}
     for n in sizes(int(request.config.getoption("--largest"))):
-        values = np.resize(x[: 1 << 20], n)
-        codes = np.zeros(n, np.int8)
-        calls = {
-            "one line": one_line(values, PARAMS),
-            "blocks": loops("numpy", partial(quantize, values, PARAMS, out=codes)),
-            "fused": loops("numba", partial(quantize, values, PARAMS, out=codes)),
-            "histogram": loops("numba", partial(histogram_of, values)),
+        values, codes = np.resize(x[: 1 << 20], n), np.zeros(n, np.int8)
+        quantized = partial(quantize, values, PARAMS, out=codes)
+        ways = {
+            "one line": Way(one_line(values, PARAMS)),
+            "blocks": Way(quantized, "numpy"),
+            "fused": Way(quantized),
+            "histogram": Way(partial(histogram_of, values)),
         }
         if n > 2e8:  # as many temporaries again, and nothing new
-            del calls["one line"], calls["blocks"]
+            del ways["one line"], ways["blocks"]
         rounds = 101 if n < 1e6 else 15 if n < 2e8 else 3
-        for name, seconds in fastest(calls, rounds=rounds, pause=0).items():
+        for name, seconds in fastest(ways, rounds=rounds, pause=0).items():
             series.setdefault(name, []).append((n, 1e9 * seconds / n))
     story["sizes"] = series
 

@@ -3,7 +3,7 @@
 Memory that is new to a process costs as much as quantizing into it: the system has to clear each page. What
 the C library gets back it hands out again only up to 32 MB (glibc), and more than that it returns to the
 system. So one block of at most 64 MB is kept here, and lent again as soon as nothing refers to the result
-that had it. Programming languages with arenas, PyTorch and ONNX Runtime do the same, without a bound.
+that had it. (ONNX Runtime's arena, and PyTorch's allocator on a GPU, keep all that they ever had.)
 """
 
 from __future__ import annotations
