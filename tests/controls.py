@@ -9,8 +9,15 @@ from quantnotes import Calibrator, Histogram, Range, histogram_range, percentile
 from quantnotes.asymmetric import asymmetric_params
 from quantnotes.grid import INT8
 from quantnotes.histogram import range_of
+from quantnotes.integer import (
+    fixed_point_multiplier,
+    pack_int4,
+    quantize_bias,
+    requantize,
+    unpack_int4,
+)
 from quantnotes.mapping import QuantParams, dequantize, fake_quantize, quantize
-from quantnotes.mutants import histograms, searches
+from quantnotes.mutants import histograms, products, requantizing, searches
 from quantnotes.mutants.specimen import everywhere, handed_over, scale_of, unpacked, zero_point_of
 from quantnotes.ranges import as_real, compute_type, minmax_range
 from quantnotes.symmetric import symmetric_params
@@ -91,6 +98,17 @@ def plain_entropy_range(x, grid=INT8, *, axis=None, nan="raise"):
 MERGE, OBSERVE = Histogram.merge, Calibrator.observe
 
 
+def plain_int_matmul(qx, qw, x_params, w_params):
+    return products.with_products(qx, qw, x_params, w_params, lambda each: each.sum(axis=-2))
+
+
+def plain_requantize(acc, m0, shift, zero_point, grid):
+    requantize(acc, m0, shift, zero_point, grid)
+    product, places = requantizing.product_of(acc, m0, shift)
+    codes = (product + (np.int64(1) << (places - 1)) - 1 + ((product >> places) & 1)) >> places
+    return np.clip(codes + zero_point, grid.qmin, grid.qmax).astype(grid.dtype)
+
+
 def unchanged(function):
     """For those whose specimens change the right answer afterwards."""
     return lambda *args, **kwargs: function(*args, **kwargs)
@@ -109,4 +127,10 @@ TWINS = {
     "quantnotes.percentile_range": unchanged(percentile_range),
     "quantnotes.entropy_range": plain_entropy_range,
     "quantnotes.Calibrator.observe": unchanged(OBSERVE),
+    "quantnotes.int_matmul": plain_int_matmul,
+    "quantnotes.requantize": plain_requantize,
+    "quantnotes.quantize_bias": unchanged(quantize_bias),
+    "quantnotes.fixed_point_multiplier": unchanged(fixed_point_multiplier),
+    "quantnotes.pack_int4": unchanged(pack_int4),
+    "quantnotes.unpack_int4": unchanged(unpack_int4),
 }

@@ -143,7 +143,9 @@ def gate():
     script = Path(__file__).with_name("gate.py")
     done = subprocess.run([sys.executable, script, *cases], capture_output=True, text=True)
     assert not done.returncode, done.stderr
-    return {result["case"]: result for result in map(json.loads, done.stdout.splitlines())}
+    results = {result["case"]: result for result in map(json.loads, done.stdout.splitlines())}
+    assert set(results) == set(cases), done.stderr
+    return results
 
 
 @each

@@ -10,7 +10,9 @@ from quantnotes.mutants import (
     calibration,
     clipping,
     histograms,
+    products,
     ranges,
+    requantizing,
     rounding,
     scales,
     searches,
@@ -28,6 +30,7 @@ _MODULES = {
     "range": [scales, ranges],
     "histogram": [histograms],
     "calibration": [calibration, searches],
+    "integers": [products, requantizing],
 }
 HALLS = tuple(_MODULES)
 
