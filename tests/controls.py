@@ -18,7 +18,7 @@ from quantnotes.integer import (
 )
 from quantnotes.mapping import QuantParams, dequantize, fake_quantize, quantize
 from quantnotes.mutants import histograms, products, requantizing, searches
-from quantnotes.mutants.specimen import everywhere, handed_over, scale_of, unpacked, zero_point_of
+from quantnotes.mutants.cases import everywhere, handed_over, scale_of, unpacked, zero_point_of
 from quantnotes.ranges import as_real, compute_type, minmax_range
 from quantnotes.symmetric import symmetric_params
 

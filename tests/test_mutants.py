@@ -1,6 +1,7 @@
 """The bug museum: its specimens are plausible, and none of them gets past the project's own tests."""
 
 import dataclasses
+import html
 import inspect
 import json
 import re
@@ -131,6 +132,21 @@ def test_a_perfect_hunt():
     found = hunt(lambda qn: np.array_equal(qn.quantize(usual, params), expected), ALL[:2])
     assert found.perfect
     assert found.caught == ALL[:2]
+
+
+# --- the catalogue ------------------------------------------------------------------------------------------
+
+
+def test_catalogue_lists_every_label():
+    shown = mutants.catalogue()
+    assert shown.specimens == ALL
+    text, page = str(shown), shown._repr_html_()
+    assert page.count("<tr>") == 1 + len(ALL)
+    for specimen in ALL:
+        for label in (specimen.name, specimen.mistake, specimen.effect, specimen.report or ""):
+            assert label in text
+            assert html.escape(label) in page
+    assert mutants.catalogue("clipping").specimens == specimens("clipping")
 
 
 # --- the gate -----------------------------------------------------------------------------------------------

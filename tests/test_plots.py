@@ -568,3 +568,41 @@ def test_merged_histograms_stand_above_their_sum():
         np.testing.assert_array_equal(edges, h.edges)
         assert ax.get_title(loc="left") == f"{name}: {h.n} values, bins {h.width:g} wide"
     assert found[-1].get_xlabel() == "value"
+
+
+# --- the museum ---------------------------------------------------------------------------------------------
+
+
+def test_exhibit_draws_right_and_wrong():
+    from quantnotes import mutants
+
+    specimen = mutants.specimen("floor for round")
+    ax = plots.exhibit(specimen)
+    curves = specimen.curves()
+    assert [line.get_label() for line in ax.lines] == ["right", "wrong"]
+    for line, y in zip(ax.lines, [curves.right, curves.wrong], strict=True):
+        np.testing.assert_array_equal(line.get_xdata(), curves.x)
+        np.testing.assert_array_equal(line.get_ydata(), y)
+    assert to_hex(ax.lines[1].get_color()) == plots.CLIPPED.lower()
+    assert (ax.get_title(), labels(ax)) == ("floor for round", ("real value, S = 1", "error, in steps"))
+    dots = plots.exhibit(mutants.specimen("ties away from zero"))
+    assert [line.get_marker() for line in dots.lines] == ["o", "x"]
+
+
+def test_a_hall_has_a_panel_for_each_and_one_legend():
+    from quantnotes import mutants
+
+    specimens = mutants.specimens("clipping")
+    panels = plots.hall(specimens)
+    assert [panel.get_title() for panel in panels] == [specimen.name for specimen in specimens]
+    figure = plots.figure_of(panels)
+    (legend,) = figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == ["right", "wrong"]
+    assert [ax.axison for ax in figure.axes] == [True] * 7 + [False] * 2
+
+
+def test_few_colours_make_a_small_file():
+    figure = plots.figure_of(plots.number_line(PARAMS))
+    whole, few = plots.png(figure), plots.png(figure, colors=64)
+    assert few[:4] == whole[:4] == b"\x89PNG"
+    assert len(few) < 0.6 * len(whole)

@@ -12,7 +12,9 @@ ROOT = Path(__file__).parent.parent
 RESULTS = json.loads((ROOT / "benchmarks" / "results.json").read_text(encoding="utf-8"))
 CODE = [
     cell
-    for cell in json.loads((ROOT / "notebooks" / "10_speed_and_scale.ipynb").read_text(encoding="utf-8"))["cells"]
+    for cell in json.loads((ROOT / "notebooks" / "10_speed_and_scale.ipynb").read_text(encoding="utf-8"))[
+        "cells"
+    ]
     if cell["cell_type"] == "code"
 ]
 SKIPPED = {
@@ -46,7 +48,9 @@ def names():
 
 
 def test_just_these_two_cells_are_skipped():
-    assert [cell for cell in CODE if "nbval-skip" in cell["metadata"].get("tags", [])] == list(SKIPPED.values())
+    assert [cell for cell in CODE if "nbval-skip" in cell["metadata"].get("tags", [])] == list(
+        SKIPPED.values()
+    )
 
 
 def test_the_numba_cell_prints_what_is_committed(names):

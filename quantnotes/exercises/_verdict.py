@@ -20,6 +20,7 @@ _MODULES = {
     "06": "calibration",
     "07": "integer",
     "08": "network",
+    "09": "museum",
     "10": "speed",
 }
 

@@ -18,10 +18,22 @@ from quantnotes.mutants import (
     searches,
     zero_point,
 )
-from quantnotes.mutants.hunt import Hunt, hunt
-from quantnotes.mutants.specimen import Curves, Exhibit, Specimen, specimens_of
+from quantnotes.mutants.cases import Curves, Exhibit, Specimen, specimens_of
+from quantnotes.mutants.hunting import Hunt, hunt
+from quantnotes.mutants.labels import Catalogue
 
-__all__ = ["HALLS", "Curves", "Exhibit", "Hunt", "Specimen", "hunt", "specimen", "specimens"]
+__all__ = [
+    "HALLS",
+    "Catalogue",
+    "Curves",
+    "Exhibit",
+    "Hunt",
+    "Specimen",
+    "catalogue",
+    "hunt",
+    "specimen",
+    "specimens",
+]
 
 _MODULES = {
     "rounding": [rounding],
@@ -90,3 +102,28 @@ def specimen(name: str) -> Specimen:
         if found.name == name:
             return found
     raise ValueError(f"there is no specimen {name!r}: see specimens()")
+
+
+def catalogue(hall: str | None = None) -> Catalogue:
+    """Return the catalogue of a hall, or of all: it prints, and renders as a table in a notebook.
+
+    Parameters
+    ----------
+    hall : str, optional
+        One of `HALLS`.
+
+    Returns
+    -------
+    Catalogue
+
+    Raises
+    ------
+    ValueError
+        If there is no such hall.
+
+    Examples
+    --------
+    >>> len(catalogue("rounding").specimens)
+    7
+    """
+    return Catalogue(specimens(hall))

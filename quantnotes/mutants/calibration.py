@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 
 from quantnotes.calibration import Calibrator, percentile_range
 from quantnotes.histogram import Histogram
-from quantnotes.mutants.specimen import Exhibit, specimen
+from quantnotes.mutants.cases import Exhibit, specimen
 from quantnotes.ranges import NanPolicy, Range, as_real, minmax_range
 
 _observe = Calibrator.observe  # the right one

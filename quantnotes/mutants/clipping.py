@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, DTypeLike
 
 from quantnotes.grid import INT4, INT8
 from quantnotes.mapping import QuantParams, fake_quantize, quantize
-from quantnotes.mutants.specimen import Array, Exhibit, handed_over, specimen, unpacked
+from quantnotes.mutants.cases import Array, Exhibit, handed_over, specimen, unpacked
 from quantnotes.ranges import as_real
 
 _LINE = np.linspace(-4, 4, 401)
@@ -25,7 +25,7 @@ SHIFTED = Exhibit(_decoded(QuantParams(1 / 64, 64, INT8)), _LINE, "real value, r
 FEW = Exhibit(
     lambda qn: qn.quantize(_LINE, QuantParams(0.25, 0, INT4)),
     _LINE,
-    "real value, 4 bits, range -2 to 1.75",
+    "real value, range -2 to 1.75",
     "code",
 )
 FAR = Exhibit(
@@ -38,14 +38,14 @@ FAR = Exhibit(
 NAN = Exhibit(
     lambda qn: qn.quantize([1.0, np.nan, 3.0], QuantParams(1.0, 0, INT8)),
     np.arange(3),
-    "values 1, NaN, 3 (right: an error)",
+    "1, NaN, 3; right: an error",
     "code",
     dots=True,
 )
 FAKE = Exhibit(
     lambda qn: qn.fake_quantize(_LINE, QuantParams(0.25, 0, INT4)),
     _LINE,
-    "real value, 4 bits, range -2 to 1.75",
+    "real value, range -2 to 1.75",
     "fake-quantized",
 )
 

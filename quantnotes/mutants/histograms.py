@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from quantnotes.histogram import Histogram, range_of
-from quantnotes.mutants.specimen import Array, Exhibit, specimen
+from quantnotes.mutants.cases import Array, Exhibit, specimen
 from quantnotes.outliers import histogram_range
 from quantnotes.ranges import NanPolicy, Range, as_real, minmax_range
 
@@ -52,7 +52,7 @@ MANY = Exhibit(
     "values counted, less 2**24",
     "count, less 2**24",
 )
-MERGED = Exhibit(_merged, np.arange(16), "bin after a merge with larger values", "count", dots=True)
+MERGED = Exhibit(_merged, np.arange(16), "bin, merged with larger values", "count", dots=True)
 KEEPS = np.linspace(0.5, 0.99, 30)
 _TAILED = np.random.default_rng(1).standard_exponential(2000)
 

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from quantnotes.grid import INT8, UINT8
 from quantnotes.integer import int_matmul, matmul_terms, quantize_bias
 from quantnotes.mapping import QuantParams
-from quantnotes.mutants.specimen import Array, Exhibit, specimen
+from quantnotes.mutants.cases import Array, Exhibit, specimen
 
 _PLAIN_X, _PLAIN_W = QuantParams(1.0, 0, UINT8), QuantParams(1.0, 0, INT8)
 WEIGHTS = np.arange(0, 128, 8)
@@ -61,7 +61,7 @@ BIAS = Exhibit(
     mistake="pairs of products are added in int16, which saturates",
     effect="right while codes are small; two products of 255 and 127 give 32767 in the place of 64770",
     exhibit=PAIR,
-    report="uxlfoundation/oneDNN#518, microsoft/onnxruntime#7524",
+    report="uxlfoundation/oneDNN#518",
 )
 def pairs_in_int16(qx: ArrayLike, qw: ArrayLike, x_params: QuantParams, w_params: QuantParams) -> Array:
     def add(products: Array) -> Array:
@@ -126,7 +126,6 @@ def zero_points_exchanged(
     mistake="rounded in units of Sw, not of the accumulator's Sx Sw",
     effect="right if Sx is 1; else every output is moved by a bias that is Sx times as large as it should be",
     exhibit=BIAS,
-    report="pytorch/executorch#20655",
 )
 def bias_without_sx(bias: ArrayLike, x_params: QuantParams, w_params: QuantParams) -> Array:
     quantize_bias(bias, x_params, w_params)

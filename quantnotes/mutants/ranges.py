@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from quantnotes.mutants.specimen import Exhibit, specimen
+from quantnotes.mutants.cases import Exhibit, specimen
 from quantnotes.ranges import NanPolicy, Range, as_real, minmax_range
 
 SHIFTS = np.linspace(-3, 3, 25)
@@ -20,7 +20,7 @@ PER_ROW = Exhibit(
 BROKEN = Exhibit(
     lambda qn: [qn.minmax_range(np.where(top < ROWS, np.nan, ROWS)).rmax for top in (20.0, 8.0, 4.0, 2.0)],
     np.arange(4),
-    "more and more NaN (right: an error)",
+    "ever more NaN; right: an error",
     "rmax",
     dots=True,
 )

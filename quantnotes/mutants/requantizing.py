@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from quantnotes.grid import INT8, IntGrid
 from quantnotes.integer import fixed_point_multiplier, pack_int4, requantize, unpack_int4
-from quantnotes.mutants.specimen import Array, Exhibit, specimen
+from quantnotes.mutants.cases import Array, Exhibit, specimen
 
 SUMS = np.arange(-10, 11)
 
@@ -37,7 +37,7 @@ UNPACKED = Exhibit(
 PACKED = Exhibit(
     lambda qn: unpack_int4(qn.pack_int4(NIBBLES), 16, signed=False),
     NIBBLES,
-    "number of a code, 0 to 15 in order",
+    "codes 0 to 15, in this order",
     "code after packing and unpacking",
     dots=True,
 )
@@ -49,7 +49,6 @@ PACKED = Exhibit(
     mistake="the shift loses its sign",
     effect="right for m below 1, as nearly all are; an m above 1 becomes a small one",
     exhibit=MULTIPLIERS,
-    report="ARM-software/CMSIS-NN#108",
 )
 def shift_without_its_sign(m: ArrayLike) -> tuple[Any, Any]:
     m0, shift = fixed_point_multiplier(m)

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 
 from quantnotes.grid import INT8, IntGrid
 from quantnotes.mapping import QuantParams, quantize
-from quantnotes.mutants.specimen import Array, Exhibit, handed_over, specimen, unpacked
+from quantnotes.mutants.cases import Array, Exhibit, handed_over, specimen, unpacked
 
 _STEP = QuantParams(1.0, 0, IntGrid(-4, 3))
 _LINE = np.linspace(-4.4, 3.4, 400)

@@ -10,9 +10,22 @@ from numpy.typing import ArrayLike
 from quantnotes.asymmetric import asymmetric_params
 from quantnotes.grid import INT8, IntGrid
 from quantnotes.mapping import MIN_SCALE, QuantParams
-from quantnotes.mutants.specimen import Array, Exhibit, scale_of, specimen, zero_point_of
+from quantnotes.mutants.cases import Array, Exhibit, scale_of, specimen, zero_point_of
 from quantnotes.ranges import as_real
 from quantnotes.symmetric import symmetric_params
+
+
+def _near_one(rmin: float, scheme: str) -> Exhibit:
+    """The error next to the upper end, 1, in steps of 1 / 127 or of the width / 255."""
+    x = np.linspace(0.96, 1, 400)
+    step = (1 - rmin) / 255 if scheme == "asymmetric" else 1 / 127
+
+    def of(qn: Any) -> Any:
+        params = getattr(qn, f"{scheme}_params")(rmin, 1.0)
+        return (np.asarray(qn.fake_quantize(x, params, dtype=np.float64)) - x) / step
+
+    return Exhibit(of, x, f"real value, upper end of {rmin:g} to 1", "error, in steps")
+
 
 CONSTANTS = np.linspace(-3, 3, 25)
 BYTES = np.arange(-128, 0, 4).astype(np.int8)
@@ -55,7 +68,7 @@ def the_upper_end_alone(
     "symmetric_params",
     mistake="divides by |qmin| = 128 in the place of qmax = 127",
     effect="the largest positive value is cut by a step; the lowest code, which has no mirror, is used",
-    exhibit=_over(-1.0, 1.0, "symmetric", "real value, range -1 to 1"),
+    exhibit=_near_one(-1.0, "symmetric"),
 )
 def divided_by_128(
     rmin: ArrayLike,
@@ -102,8 +115,8 @@ def magnitude_of_an_int8(
     "range",
     "asymmetric_params",
     mistake="divides by the number of codes, 256, in the place of the steps between them, 255",
-    effect="the grid is too short by one step, which is cut from the lower end",
-    exhibit=_over(0.0, 1.0, "asymmetric", "real value, range 0 to 1"),
+    effect="the grid is too short by one step, which is missing at one end of the range",
+    exhibit=_near_one(0.0, "asymmetric"),
     report="onnx/tensorflow-onnx#189",
 )
 def divided_by_the_codes(
@@ -126,7 +139,7 @@ def divided_by_the_codes(
     "asymmetric_params",
     mistake="an epsilon of 2**-7 under the scale, against a division by 0",
     effect="right for data of usual size; a tensor of small values is flattened to a few codes, or to zeros",
-    exhibit=_over(-1.0, 1.0, "asymmetric", "real value in 1e-2, range -1 to 1", unit=1e-2),
+    exhibit=_over(-1.0, 1.0, "asymmetric", "real value, in hundredths", unit=1e-2),
     report="pytorch/ao#4534",
 )
 def epsilon_under_the_scale(
@@ -148,7 +161,7 @@ def epsilon_under_the_scale(
     "asymmetric_params",
     mistake="S is kept in float16",
     effect="three digits are left of it, so the ends miss by codes; below 6e-8 it is 0, past 65504 infinite",
-    exhibit=_over(-1.0, 1.0, "asymmetric", "real value in 1e-5, range -1 to 1", unit=1e-5),
+    exhibit=_over(-1.0, 1.0, "asymmetric", "real value, in units of 1e-5", unit=1e-5),
     report="apple/coremltools#2851",
 )
 def scale_in_half(

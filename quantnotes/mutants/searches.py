@@ -11,7 +11,7 @@ from quantnotes.entropy import entropy_range
 from quantnotes.grid import INT8, IntGrid
 from quantnotes.histogram import Histogram, range_of
 from quantnotes.mse import Scheme, mse_range
-from quantnotes.mutants.specimen import Array, Exhibit, specimen
+from quantnotes.mutants.cases import Array, Exhibit, specimen
 from quantnotes.ranges import NanPolicy, Range, as_real, minmax_range, some_finite_data
 
 _BELL = np.random.default_rng(0).standard_normal(4000)
@@ -22,7 +22,7 @@ _GRIDS = [IntGrid.of(int(bits), narrow=True) for bits in BITS]
 CLIPS = Exhibit(
     lambda qn: [qn.entropy_range(_TAILED, grid).rmax for grid in _GRIDS],
     BITS,
-    "bits, of data with far values up to 20",
+    "bits, of data with a far tail",
     "clip",
 )
 BEST = Exhibit(

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, DTypeLike
 from quantnotes.asymmetric import asymmetric_params
 from quantnotes.grid import INT8, UINT8, IntGrid
 from quantnotes.mapping import QuantParams, dequantize
-from quantnotes.mutants.specimen import (
+from quantnotes.mutants.cases import (
     Array,
     Exhibit,
     everywhere,
@@ -49,10 +49,10 @@ SYMMETRIC = Exhibit(
 )
 ENDS = np.linspace(0.1, 4, 40)
 ZERO_POINTS = Exhibit(
-    lambda qn: [qn.asymmetric_params(-1.0, top).zero_point for top in ENDS],
+    lambda qn: [qn.asymmetric_params(-1.0, top).zero_point - 127 + 255 * top / (1 + top) for top in ENDS],
     ENDS,
     "upper end of a range from -1",
-    "Z",
+    "Z less its exact value",
     dots=True,
 )
 
@@ -127,9 +127,8 @@ def zero_point_to_qmin(
     "zero point",
     "asymmetric_params",
     mistake="Z is neither clamped nor kept on the grid by widening: it is cast, and wraps",
-    effect="a Z that no code is near: [10, 11] on int8 has Z = -2423, which wraps to -119",
-    exhibit=_over(10.0, 11.0),
-    report="pytorch/pytorch#89619",
+    effect="any code may become Z: [10, 11] on uint8 has Z = -2550, which wraps to 10",
+    exhibit=_over(10.0, 11.0, UINT8),
 )
 def zero_point_wraps(
     rmin: ArrayLike,
@@ -152,7 +151,7 @@ def zero_point_wraps(
     "zero point",
     "asymmetric_params",
     mistake="int(...) in the place of Round(...) for Z",
-    effect="Z is one too small for half of all ranges, and the top of the range is cut by up to a step",
+    effect="Z is one off, towards 0, for half of all ranges, and an end is cut by up to a step",
     exhibit=ZERO_POINTS,
 )
 def zero_point_truncated(

@@ -25,6 +25,7 @@ from quantnotes.plots.frame import (
     show,
 )
 from quantnotes.plots.integers import price, rounding_rules, sums_and_limits
+from quantnotes.plots.museum import exhibit, hall
 from quantnotes.plots.networks import confusion, ladder, per_token, pretended_slope, strips
 from quantnotes.plots.number_lines import (
     error_histogram,
@@ -64,9 +65,11 @@ __all__ = [
     "dots",
     "encoded",
     "error_histogram",
+    "exhibit",
     "figure_of",
     "flow",
     "grid_ends",
+    "hall",
     "ladder",
     "library_map",
     "lines",

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from quantnotes.mutants.specimen import Specimen, right_library
+from quantnotes.mutants.cases import Specimen, right_library
 
 
 @dataclass(frozen=True)
@@ -15,8 +16,10 @@ class Hunt:
 
     Attributes
     ----------
-    caught, escaped : tuple of Specimen
-        Those that the property calls wrong, and those it takes for right.
+    specimens : tuple of Specimen
+        All that were hunted.
+    caught : tuple of Specimen
+        Those that the property calls wrong.
     false_alarm : bool
         True if it calls the right library wrong.
 
@@ -28,9 +31,15 @@ class Hunt:
     right one  taken for right
     """
 
+    specimens: tuple[Specimen, ...]
     caught: tuple[Specimen, ...]
-    escaped: tuple[Specimen, ...]
     false_alarm: bool
+
+    @property
+    def escaped(self) -> tuple[Specimen, ...]:
+        """Those that the property takes for right."""
+        names = {specimen.name for specimen in self.caught}
+        return tuple(specimen for specimen in self.specimens if specimen.name not in names)
 
     @property
     def perfect(self) -> bool:
@@ -38,16 +47,12 @@ class Hunt:
         return not self.escaped and not self.false_alarm
 
     def __str__(self) -> str:
-        shown = (*self.caught, *self.escaped)
-        rows = {}
-        for hall in dict.fromkeys(specimen.hall for specimen in shown):
-            rows[hall] = f"{self._number(self.caught, hall)} of {self._number(shown, hall)} caught"
+        halls = Counter(specimen.hall for specimen in self.specimens)
+        caught = Counter(specimen.hall for specimen in self.caught)
+        rows = {hall: f"{caught[hall]} of {number} caught" for hall, number in halls.items()}
         rows["right one"] = "called wrong: a false alarm" if self.false_alarm else "taken for right"
         width = max(map(len, rows))
         return "\n".join(f"{name:{width}}  {row}" for name, row in rows.items())
-
-    def _number(self, found: Sequence[Specimen], hall: str) -> int:
-        return sum(specimen.hall == hall for specimen in found)
 
 
 def hunt(is_right: Callable[[Any], bool], specimens: Sequence[Specimen]) -> Hunt:
@@ -81,6 +86,5 @@ def hunt(is_right: Callable[[Any], bool], specimens: Sequence[Specimen]) -> Hunt
         except Exception:  # a wrong library may break the property
             return False
 
-    answers = [(specimen, answer(specimen.library())) for specimen in specimens]
-    caught = tuple(specimen for specimen, right in answers if not right)
-    return Hunt(caught, tuple(s for s, right in answers if right), not answer(right_library()))
+    caught = tuple(specimen for specimen in specimens if not answer(specimen.library()))
+    return Hunt(tuple(specimens), caught, not answer(right_library()))

@@ -1,0 +1,80 @@
+"""The checks of notebook 09: what is right passes, what is typically wrong gets its own hint."""
+
+import numpy as np
+import pytest
+
+import quantnotes
+from quantnotes.exercises import check
+from quantnotes.exercises.museum import CULPRIT, VALUES, codes_less_z
+from quantnotes.mutants import specimens
+
+
+def rounds_and_clips(qn):
+    """Exact codes on ties, next to ties and far out: enough for the first two halls."""
+    near = ((np.arange(60, 100) + 0.5) * 0.1).astype(np.float32)
+    n = np.rint(near / np.float32(0.1))
+    far = np.array([200.0, -200.0, 1e10, -1e10])
+    try:
+        qn.quantize([np.nan], qn.QuantParams(1.0, 0, qn.INT8))
+        return False
+    except ValueError:
+        pass
+    for z, grid in [(0, qn.INT8), (1, qn.INT8), (0, qn.INT4), (5, qn.INT4)]:
+        params = qn.QuantParams(1.0, z, grid)
+        for x in (VALUES, VALUES / 3, far):
+            codes = np.clip(np.rint(x) + z, grid.qmin, grid.qmax)
+            if not np.array_equal(qn.quantize(x, params), codes):
+                return False
+            if not np.array_equal(qn.fake_quantize(x, params), codes - z):
+                return False
+    return np.array_equal(qn.quantize(near, qn.QuantParams(0.1, 0, qn.INT8)), n)
+
+
+@pytest.mark.parametrize(
+    ("exercise", "answer"),
+    [
+        ("09.1", CULPRIT),
+        ("09.1", "zero_point_inside_the_round"),
+        ("09.2", rounds_and_clips),
+    ],
+)
+def test_right(exercise, answer):
+    assert check(exercise, answer).correct is True
+
+
+def test_the_list_of_09_1_is_its_culprit_s_alone():
+    lists = {specimen.name: codes_less_z(specimen) for specimen in specimens("rounding")}
+    assert [name for name, codes in lists.items() if codes == lists[CULPRIT]] == [CULPRIT]
+    assert lists[CULPRIT] == [-3, -1, -1, 1, 1, 3]
+
+
+def test_a_property_that_knows_every_answer_is_right():
+    """A cheat, but a perfect one: the object itself is looked at."""
+    assert check("09.3", lambda qn: qn is quantnotes).correct is True
+
+
+@pytest.mark.parametrize("exercise", ["09.1", "09.2", "09.3"])
+def test_unanswered(exercise):
+    assert check(exercise, None).correct is None
+
+
+@pytest.mark.parametrize(
+    ("exercise", "answer", "words"),
+    [
+        ("09.1", "floor for round", "would make -2 of -1.5; the list has -1"),
+        ("09.1", "scale in double", "would make -2 of -2.5; the list has -3"),
+        ("09.1", "cast before clip", "one of these names"),
+        ("09.1", 3, "one of these names"),
+        ("09.2", lambda qn: ..., "returns ... still"),
+        ("09.2", lambda qn: True, "0 of 14 caught. Still free, in the hall of rounding: a cast to integers"),
+        ("09.2", lambda qn: False, "14 of 14 caught, but it calls the right library wrong"),
+        ("09.2", lambda qn: qn.quantize(0.9, qn.QuantParams(1.0, 0, qn.INT8)) == 1, "2 of 14 caught"),
+        ("09.3", lambda qn: True, "0 of 60 caught"),
+        ("09.3", rounds_and_clips, "Still free, in the hall of zero point"),
+        ("09.2", lambda qn: qn.nothing, "no attribute 'nothing'"),
+    ],
+)
+def test_hints(exercise, answer, words):
+    verdict = check(exercise, answer)
+    assert verdict.correct is False
+    assert words in verdict.message
