@@ -9,6 +9,9 @@ import os
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 
+# For the kernels that nbval starts: on a busy machine BLAS' own threads wait for each other most of the time.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 settings.register_profile("local", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile(
     "ci", settings.get_profile("local"), derandomize=True, database=None, print_blob=True

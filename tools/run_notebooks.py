@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import re
 import sys
 import time
@@ -34,7 +35,8 @@ def all_notebooks() -> list[Path]:
 
 
 def execute(notebook: Any, folder: Path) -> None:
-    """Run all cells from a fresh kernel, in the notebook's own folder."""
+    """Run all cells from a fresh kernel, in the notebook's own folder; BLAS on one thread, as in the tests."""
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     client = NotebookClient(notebook, timeout=CELL_SECONDS, resources={"metadata": {"path": str(folder)}})
     client.execute()
 
