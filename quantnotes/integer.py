@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from quantnotes.grid import IntGrid, check_grid
 from quantnotes.mapping import QuantParams, aligned, check_params
-from quantnotes.ranges import as_integers, as_real, channel_axis, nan_error
+from quantnotes.ranges import as_integers, as_real, channel_axis, held, nan_error
 
 EXACT = 2**53  # float64 holds every integer up to here
 INT32 = np.iinfo(np.int32)
@@ -69,9 +69,13 @@ class _Operands(NamedTuple):
     added: tuple[int, ...]  # axes of the result that a vector has got for the time being
 
 
-def _zero_point(codes: Array, params: QuantParams, k_axis: int, name: str) -> Array:
+def _zero_point(codes: Array, params: QuantParams, k_axis: int, side: str) -> Array:
+    name = f"{side}_params"
     _check_unblocked(params, name)
-    zero = aligned(np.asarray(params.zero_point, np.int64), params, codes.shape)
+    try:
+        zero = aligned(np.asarray(params.zero_point, np.int64), params, codes.shape)
+    except ValueError as error:
+        raise ValueError(f"{name} do not fit q{side}: {error}") from None
     if params.axis is not None and channel_axis(params.axis, codes.ndim) == k_axis:
         raise ValueError(
             f"{name} has a scale for each index along axis {params.axis}, over which products are summed: "
@@ -100,7 +104,7 @@ def _operands(qx: ArrayLike, qw: ArrayLike, x_params: QuantParams, w_params: Qua
         raise ValueError(
             f"qx has {x.shape[-1]} columns and qw {w.shape[k_axis]} rows, got shapes {x.shape} and {w.shape}"
         )
-    zx, zw = _zero_point(x, x_params, x.ndim - 1, "x_params"), _zero_point(w, w_params, k_axis, "w_params")
+    zx, zw = _zero_point(x, x_params, x.ndim - 1, "x"), _zero_point(w, w_params, k_axis, "w")
     added = ((-2,) if x.ndim == 1 else ()) + ((-1,) if w.ndim == 1 else ())
     x, w = (x[None] if x.ndim == 1 else x), (w[:, None] if w.ndim == 1 else w)
     try:
@@ -171,7 +175,14 @@ def matmul_terms(qx: ArrayLike, qw: ArrayLike, x_params: QuantParams, w_params: 
     return MatmulTerms(*(_dropped(np.asarray(term), added) for term in terms))
 
 
-def int_matmul(qx: ArrayLike, qw: ArrayLike, x_params: QuantParams, w_params: QuantParams) -> Array:
+def int_matmul(
+    qx: ArrayLike,
+    qw: ArrayLike,
+    x_params: QuantParams,
+    w_params: QuantParams,
+    *,
+    bias: ArrayLike | None = None,
+) -> Array:
     """Multiply two matrices of codes, zero points corrected: ``sum (qx - Zx)(qw - Zw)`` over K, exactly.
 
     Parameters
@@ -183,19 +194,23 @@ def int_matmul(qx: ArrayLike, qw: ArrayLike, x_params: QuantParams, w_params: Qu
     x_params, w_params : QuantParams
         Their zero points and grids. A scale for each row of the data (axis M) or each column of the weight
         (axis N, or -1) can be taken out of the sum; one for each index along K cannot.
+    bias : array_like of integers, shape (N,), optional
+        What :func:`quantize_bias` makes, or any int32 that broadcast against the result; added to it. (The
+        sum of two int32 arrays of NumPy would wrap around.)
 
     Returns
     -------
     ndarray of int32, shape (..., M, N)
-        In units of ``Sx * Sw``. Zeros if K is 0.
+        In units of ``Sx * Sw``. Zeros, or the bias, if K is 0.
 
     Raises
     ------
     TypeError
-        If codes are no integers, or parameters no QuantParams.
+        If codes or bias are no integers, or parameters no QuantParams.
     ValueError
-        If a code is outside its grid, shapes do not fit, a scale lies along K or is blocked, or a *result*
-        leaves int32: the message says how many do, and how far. What happens on the way does not matter.
+        If a code is outside its grid or the bias outside int32, shapes do not fit, a scale lies along K or is
+        blocked, or a *result*, bias included, leaves int32: the message says how many do, and how far. What
+        happens on the way does not matter.
 
     Notes
     -----
@@ -208,9 +223,25 @@ def int_matmul(qx: ArrayLike, qw: ArrayLike, x_params: QuantParams, w_params: Qu
     >>> from quantnotes import INT4
     >>> int_matmul([[1, 2]], [[3], [4]], QuantParams(1.0, 1, INT4), QuantParams(1.0, 2, INT4))
     array([[2]], dtype=int32)
+    >>> int_matmul([[1, 2]], [[3], [4]], QuantParams(1.0, 1, INT4), QuantParams(1.0, 2, INT4), bias=[40])
+    array([[42]], dtype=int32)
     """
     x, w, zx, zw, added = _operands(qx, qw, x_params, w_params)
-    return _as_int32(_dropped(_products(x - zx, w - zw), added), "results")
+    sums = _dropped(_products(x - zx, w - zw), added)
+    if bias is not None:
+        sums = sums + _checked_bias(bias, sums.shape)
+    return _as_int32(sums, "results")
+
+
+def _checked_bias(bias: ArrayLike, shape: tuple[int, ...]) -> Array:
+    array = as_integers(bias, "bias", INT32.min, INT32.max, "quantize_bias").astype(np.int64)
+    try:
+        fits = np.broadcast_shapes(array.shape, shape) == shape
+    except ValueError:
+        fits = False
+    if not fits:
+        raise ValueError(f"bias must broadcast against the result, {shape}, got shape {array.shape}")
+    return array
 
 
 def _as_int32(values: Array, what: str) -> Array:
@@ -364,9 +395,9 @@ def requantize(acc: ArrayLike, m0: ArrayLike, shift: ArrayLike, zero_point: int,
 
     Notes
     -----
-    The product takes 62 bits and is exact in int64. It is rounded *once*, ties to even, and Z is added after
-    that: where the multiplier is exact this is :func:`quantize` of the scaled accumulator. (gemmlowp rounds
-    twice, and its ties go away from zero.) No floating-point number is used.
+    The product takes 63 bits, its sign included, and is exact in int64. It is rounded *once*, ties to even,
+    and Z is added after that: where the multiplier is exact this is :func:`quantize` of the scaled
+    accumulator. (gemmlowp rounds twice, and its ties go away from zero.) No floating-point number is used.
 
     Examples
     --------
@@ -377,7 +408,8 @@ def requantize(acc: ArrayLike, m0: ArrayLike, shift: ArrayLike, zero_point: int,
     """
     check_grid(grid)
     sums = as_integers(acc, "acc", INT32.min, INT32.max).astype(np.int64)
-    factor = as_integers(m0, "m0", 2 ** (M0_BITS - 1), 2**M0_BITS - 1).astype(np.int64)
+    m0_range = 2 ** (M0_BITS - 1), 2**M0_BITS - 1
+    factor = as_integers(m0, "m0", *m0_range, "fixed_point_multiplier").astype(np.int64)
     right = as_integers(shift, "shift", MIN_SHIFT, 2**31).astype(np.int64)
     zero = as_integers(zero_point, "zero_point", grid.qmin, grid.qmax).astype(np.int64)
     _check_channels(sums, factor, right, zero)
@@ -436,7 +468,7 @@ def pack_int4(codes: ArrayLike) -> Array:
     array = as_integers(codes, "codes", -(2**63), 2**64)
     low, high = (int(array.min()), int(array.max())) if array.size else (0, 0)
     if not (low >= -8 and high <= 7) and not (low >= 0 and high <= 15):
-        raise ValueError(f"codes must lie in -8..7 or in 0..15, got integers from {low} to {high}")
+        raise ValueError(f"codes must lie in -8..7 or in 0..15, got {held(low, high)}")
     halves = np.zeros(array.size + array.size % 2, np.uint8)
     halves[: array.size] = array.reshape(-1).astype(np.uint8) & 15
     return halves[::2] | halves[1::2] << 4
@@ -447,8 +479,8 @@ def unpack_int4(packed: ArrayLike, shape: int | Sequence[int] | None = None, sig
 
     Parameters
     ----------
-    packed : array_like of integers, shape (bytes,)
-        Bytes, 0 to 255.
+    packed : bytes, or array_like of integers, shape (bytes,)
+        As they are read from a file, or 0 to 255.
     shape : int or sequence of int, optional
         Shape of the codes, an odd number of them included. Without it: 1-D, two codes from every byte.
     signed : bool, default True
@@ -473,7 +505,8 @@ def unpack_int4(packed: ArrayLike, shape: int | Sequence[int] | None = None, sig
     array([[ 1,  2],
            [15,  0]], dtype=uint8)
     """
-    array = as_integers(packed, "packed", 0, 255)
+    octets = np.frombuffer(packed, np.uint8) if isinstance(packed, bytes) else packed
+    array = as_integers(octets, "packed", 0, 255)
     if array.ndim != 1:
         raise ValueError(f"packed must be 1-D, got shape {array.shape}")
     wanted = _shape(2 * array.size if shape is None else shape)
@@ -481,8 +514,8 @@ def unpack_int4(packed: ArrayLike, shape: int | Sequence[int] | None = None, sig
     if (size + 1) // 2 != array.size:
         held = f"{2 * array.size - 1} or {2 * array.size}" if array.size else "0"
         raise ValueError(f"{array.size} bytes hold {held} codes, shape {wanted} has {size}")
-    octets = array.astype(np.uint8)
-    codes = np.stack([octets & 15, octets >> 4], axis=-1).reshape(-1)[:size].reshape(wanted)
+    halves = array.astype(np.uint8)
+    codes = np.stack([halves & 15, halves >> 4], axis=-1).reshape(-1)[:size].reshape(wanted)
     return ((codes ^ 8).astype(np.int8) - np.int8(8)) if signed else codes
 
 

@@ -76,15 +76,15 @@ def as_real(x: ArrayLike, name: str = "x") -> Array:
     return array
 
 
-def as_integers(x: ArrayLike, name: str, low: int, high: int) -> Array:
+def as_integers(x: ArrayLike, name: str, low: int, high: int, maker: str = "") -> Array:
     """Return `x` as an array of integers that lie in ``low..high``; an empty list counts as one.
 
     Raises
     ------
     TypeError
-        If it holds anything but integers.
+        If it holds anything but integers. The message names the function that makes them, `maker`.
     ValueError
-        If one of them is outside.
+        If one of them is outside; likewise.
 
     Examples
     --------
@@ -94,14 +94,26 @@ def as_integers(x: ArrayLike, name: str, low: int, high: int) -> Array:
     array = as_real(x, name)
     if array.size == 0 and not isinstance(x, np.ndarray):
         return array.astype(np.int64)
+    made = f", as {maker} makes it" if maker else ""
     if array.dtype.kind not in "iu":
-        raise TypeError(f"{name} must hold integers, got dtype {array.dtype}")
+        raise TypeError(f"{name} must hold integers{made}, got dtype {array.dtype}")
     info = np.iinfo(array.dtype)
     if array.size and not (low <= info.min and info.max <= high):
         smallest, largest = array.min(), array.max()
         if smallest < low or largest > high:
-            raise ValueError(f"{name} must lie in {low}..{high}, got integers from {smallest} to {largest}")
+            raise ValueError(f"{name} must lie in {low}..{high}{made}, got {held(smallest, largest)}")
     return array
+
+
+def held(smallest: int, largest: int) -> str:
+    """Say in an error which integers an array held.
+
+    Examples
+    --------
+    >>> held(3, 7), held(3, 3)
+    ('integers from 3 to 7', '3')
+    """
+    return str(smallest) if smallest == largest else f"integers from {smallest} to {largest}"
 
 
 def compute_type(dtype: np.dtype[Any]) -> np.dtype[Any]:

@@ -821,10 +821,16 @@ def takes_part(q, params, k_axis):
     )
 
 
-@given(matmul_operands())
-def test_int_matmul(operands):
+def spreads_over(shape, larger):
+    """True if an array of `shape` broadcasts against one of the larger, and the result is no larger still."""
+    missing = len(larger) - len(shape)
+    return missing >= 0 and all(n in (1, m) for n, m in zip(shape, larger[missing:], strict=True))
+
+
+@given(matmul_operands(), seldom(st.none() | st.integers(-(2**31), 2**31 - 1), anything))
+def test_int_matmul(operands, bias):
     (qx, x_params), (qw, w_params) = operands
-    found = attempt(int_matmul, qx, qw, x_params, w_params)
+    found = attempt(int_matmul, qx, qw, x_params, w_params, bias=bias)
     terms = attempt(matmul_terms, qx, qw, x_params, w_params)
     allowed = (
         takes_part(qx, x_params, 1) and takes_part(qw, w_params, 0) and np.shape(qx)[1] == np.shape(qw)[0]
@@ -838,6 +844,16 @@ def test_int_matmul(operands):
                           for row in left], object).reshape(len(left), right.shape[1])  # fmt: skip
         assert terms is not REFUSED
         np.testing.assert_array_equal(sum(terms), exact.astype(np.int64))
+        added = np.int64(0) if bias is None else as_numbers(bias)
+        if (
+            added is None
+            or added.dtype.kind not in "iu"
+            or not all(-(2**31) <= v < 2**31 for v in added.flat)
+            or not spreads_over(added.shape, exact.shape)
+        ):
+            assert found is REFUSED or not added.size  # an empty list is one of integers
+            return
+        exact = exact + added.astype(object)
         if all(-(2**31) <= v < 2**31 for v in exact.ravel()):
             assert found.dtype == np.int32
             np.testing.assert_array_equal(found, exact.astype(np.int64))

@@ -192,17 +192,21 @@ def test_blocked_scales_do_not_factor_out(axis):
 
 
 def test_wrong_channel_count():
-    with pytest.raises(ValueError, match="4 channels"):
-        int_matmul(np.zeros((5, 7), np.int8), np.zeros((7, 4), np.int8), P8,
-                   QuantParams(np.ones(3), np.zeros(3, int), INT8, axis=1))  # fmt: skip
+    three = QuantParams(np.ones(3), np.zeros(3, int), INT8, axis=1)
+    with pytest.raises(ValueError, match=r"w_params do not fit qw: .*4 channels"):
+        int_matmul(np.zeros((5, 7), np.int8), np.zeros((7, 4), np.int8), P8, three)
+    with pytest.raises(ValueError, match=r"x_params do not fit qx: .*out of range"):
+        int_matmul(np.zeros(7, np.int8), np.zeros((7, 4), np.int8), three, P8)
 
 
 def test_codes_outside_their_grid():
     good = np.zeros((2, 2), np.int64)
     with pytest.raises(ValueError, match=r"qx must lie in -128\.\.127, got integers from 0 to 128"):
         int_matmul([[0, 128], [0, 0]], good, P8, P8)
-    with pytest.raises(ValueError, match=r"qw must lie in -127\.\.127"):
+    with pytest.raises(ValueError, match=r"qw must lie in -127\.\.127, got integers from -128 to 0"):
         int_matmul(good, [[0, -128], [0, 0]], P8, QuantParams(1.0, 0, INT8_NARROW))
+    with pytest.raises(ValueError, match=r"qx must lie in -128\.\.127, got 200$"):
+        int_matmul([[200, 200]], good, P8, P8)
     with pytest.raises(TypeError, match="x_params must be a QuantParams, got int"):
         int_matmul(good, good, 3, P8)
 
@@ -296,6 +300,58 @@ def test_sums_beyond_two_to_the_53():
     assert exact > 2**53
     assert float(exact) != exact
     assert matmul_terms(qx, qw, params, params).products.item() == exact
+
+
+# --- a bias -------------------------------------------------------------------------------------------------
+
+
+@given(matmuls(), st.data())
+def test_a_bias_is_added_in_exact_integers(case, data):
+    plain = int_matmul(*case)
+    smallest, largest = (min(plain.min(), 0), max(plain.max(), 0)) if plain.size else (0, 0)
+    values = st.integers(int(INT32.min - smallest), int(INT32.max - largest))
+    drawn = data.draw(st.lists(values, min_size=plain.shape[1], max_size=plain.shape[1]))
+    bias = np.array(drawn, np.int64)
+    found = int_matmul(*case, bias=bias)
+    assert found.dtype == np.int32
+    np.testing.assert_array_equal(found, plain.astype(np.int64) + bias)
+
+
+def test_a_sum_that_leaves_int32_with_its_bias_is_refused():
+    """NumPy's int32 + int32 would wrap around without a word."""
+    q, whole = np.full((1, 33_025), 255, np.uint8), QuantParams(1.0, 0, UINT8)
+    acc, bias = int_matmul(q, q.T, whole, whole), np.array([1_000_000], np.int32)
+    assert acc == 2_147_450_625
+    assert (acc + bias).item() == -2_146_516_671
+    with pytest.raises(ValueError, match="1 of 1 results leave int32: the farthest, 2148450625, by 966978"):
+        int_matmul(q, q.T, whole, whole, bias=bias)
+    assert int_matmul(q, q.T, whole, whole, bias=-bias) == 2_146_450_625
+    longer = np.append(q, [[255]], axis=1)  # leaves int32 by itself, and comes back with the bias
+    with pytest.raises(ValueError, match="leave int32"):
+        int_matmul(longer, longer.T, whole, whole)
+    assert int_matmul(longer, longer.T, whole, whole, bias=-bias) == 33_026 * 255**2 - 1_000_000
+
+
+def test_a_bias_broadcasts_but_never_makes_the_result_larger():
+    rng = np.random.default_rng(9)
+    qx, qw = codes(rng, INT8, (2, 5, 7)), codes(rng, INT8, (7, 3))
+    plain = int_matmul(qx, qw, P8, P8)
+    for bias in (7, np.int32(-7), [1, 2, 3], [[1], [2], [3], [4], [5]], [[[1]], [[2]]]):
+        np.testing.assert_array_equal(int_matmul(qx, qw, P8, P8, bias=bias), plain + np.asarray(bias))
+    assert int_matmul(qx[0, 0], qw[:, 0], P8, P8, bias=5) == plain[0, 0, 0] + 5
+    for bias in ([1, 2], np.ones((4, 1, 1, 1), int), np.ones((7, 5, 3), int)):
+        with pytest.raises(ValueError, match=r"bias .*\(2, 5, 3\), got shape"):
+            int_matmul(qx, qw, P8, P8, bias=bias)
+    with pytest.raises(ValueError, match="bias"):
+        int_matmul(qx[0, 0], qw[:, 0], P8, P8, bias=[5])
+
+
+def test_a_bias_that_is_no_int32():
+    q = np.zeros((1, 1), np.int8)
+    with pytest.raises(TypeError, match=r"bias must hold integers, as quantize_bias makes it, got .*float64"):
+        int_matmul(q, q, P8, P8, bias=[0.5])
+    with pytest.raises(ValueError, match="bias must lie in -2147483648"):
+        int_matmul(q, q, P8, P8, bias=[2**31])
 
 
 # --- quantize_bias ------------------------------------------------------------------------------------------
@@ -520,9 +576,11 @@ def test_requantize_of_any_layout(layout):
     [
         ({"acc": 2**31}, ValueError, "acc must lie in -2147483648..2147483647"),
         ({"acc": [1.0]}, TypeError, "acc must hold integers"),
-        ({"m0": 2**30 - 1}, ValueError, "m0 must lie in 1073741824..2147483647"),
+        ({"m0": 2**30 - 1}, ValueError, "m0 must lie in 1073741824..2147483647, as fixed_point_multiplier"),
+        ({"m0": 1, "shift": HALF}, ValueError, "as fixed_point_multiplier makes it, got 1$"),
+        ({"m0": (HALF, 1), "shift": 0}, ValueError, "makes it, got integers from 1 to 1073741824"),
         ({"m0": 2**31}, ValueError, "m0 must lie in"),
-        ({"m0": 0.7}, TypeError, "m0 must hold integers"),
+        ({"m0": 0.7}, TypeError, "m0 must hold integers, as fixed_point_multiplier makes it, got"),
         ({"shift": -31}, ValueError, "shift must lie in -30"),
         ({"shift": 1.0}, TypeError, "shift must hold integers"),
         ({"zero_point": 128}, ValueError, "zero_point must lie in -128..127"),
@@ -565,12 +623,13 @@ def test_int_matmul_uses_floats_only_to_hold_integers(monkeypatch):
     rng = np.random.default_rng(8)
     qx, qw = codes(rng, INT8, (5, 7)), codes(rng, UINT8, (7, 3))
     w_params = QuantParams(np.ones(3), [0, 9, 255], UINT8, axis=1)
-    expected = int_matmul(qx, qw, P8, w_params)
+    bias = np.array([5, -6, 7], np.int32)
+    expected = int_matmul(qx, qw, P8, w_params, bias=bias)
     trapped(monkeypatch)
     with pytest.raises(FloatUsed):
         int_matmul(qx, qw, P8, w_params)
     monkeypatch.setattr(integer, "_products", np.matmul)
-    found = int_matmul(qx, qw, P8, w_params)
+    found = int_matmul(qx, qw, P8, w_params, bias=bias)
     assert isinstance(found, IntegersOnly)
     np.testing.assert_array_equal(found.view(np.ndarray), expected)
 
@@ -652,8 +711,16 @@ def test_packing_of_any_layout(layout):
 
 @pytest.mark.parametrize("bad", [[-9], [16], [-1, 8], [-8, 15], [2**40]])
 def test_codes_of_neither_grid(bad):
-    with pytest.raises(ValueError, match=r"-8\.\.7.*0\.\.15"):
+    held = f"got {bad[0]}$" if len(bad) == 1 else f"got integers from {bad[0]} to {bad[1]}$"
+    with pytest.raises(ValueError, match=rf"-8\.\.7.*0\.\.15, {held}"):
         pack_int4(bad)
+
+
+@pytest.mark.parametrize("held_in", [bytes, bytearray, memoryview])
+def test_bytes_of_a_file_are_unpacked(held_in):
+    read = held_in(pack_int4([1, 2, -1]).tobytes())
+    assert unpack_int4(read, 3).tolist() == [1, 2, -1]
+    assert unpack_int4(held_in(b"")).tolist() == []
 
 
 def test_what_cannot_be_packed_or_unpacked():

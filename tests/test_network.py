@@ -295,7 +295,7 @@ def test_what_leaves_int32_is_refused():
     params = QuantParams(0.25, 0, INT8)
     layer = QuantDense(Dense([[1.0], [0.0]], [(2**31 - 500) / 16, 0.0]), params, params)
     assert layer.integer([[100]])[0, 0] == 2**31 - 500 + 100 * 4
-    with pytest.raises(ValueError, match="1 of 2 accumulators leave int32"):
+    with pytest.raises(ValueError, match="1 of 2 results leave int32"):
         layer.integer([[127]])
 
 
