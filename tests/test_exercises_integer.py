@@ -5,7 +5,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from quantnotes import fixed_point_multiplier
+from quantnotes import INT8, QuantParams, fixed_point_multiplier, int_matmul
 from quantnotes.exercises import check
 
 
@@ -59,13 +59,38 @@ def wrapping(acc, m0, shift, z, low, high):
     return right(acc, m0, shift, z, -(2**40), 2**40).astype(np.int8)
 
 
+def wide_shift_alone(acc, m0, shift, z, low, high):
+    return np.clip(((acc.astype(np.int64) * m0) >> shift) + z, low, high)
+
+
+def forgotten_31(acc, m0, shift, z, low, high):
+    product = acc.astype(np.int64) * m0
+    rounded = (product + (1 << (shift - 1)) - 1 + ((product >> shift) & 1)) >> shift
+    return np.clip(rounded + z, low, high)
+
+
+def cast_at_the_end(*arguments):
+    return right(*arguments).astype(np.int8)
+
+
+def folded(qb, qw, zx, zw):
+    return qb - zx * qw.sum(axis=0, dtype=np.int64) + len(qw) * zx * zw
+
+
+def by_the_library(qb, qw, zx, zw):
+    """Codes of 0 leave the third and the fourth term."""
+    axis = 1 if np.ndim(zw) else None
+    w_params = QuantParams(np.ones_like(zw, float) if axis else 1.0, zw, INT8, axis)
+    return int_matmul(np.zeros((1, len(qw)), np.int8), qw, QuantParams(1.0, zx, INT8), w_params, bias=qb)[0]
+
+
 @pytest.mark.parametrize(
     ("exercise", "answer"),
     [
-        ("07.1", (5, 8, 1, -6)),
-        ("07.1", np.array([5, 8, 1, -6])),
-        ("07.2", (1288490189, 2)),
-        ("07.2", fixed_point_multiplier(0.15)),
+        ("07.1", (1288490189, 2)),
+        ("07.1", fixed_point_multiplier(0.15)),
+        ("07.2", folded),
+        ("07.2", by_the_library),
         ("07.3", right),
         ("07.3", with_fractions),
         ("07.3", with_rounding(round)),
@@ -83,29 +108,44 @@ def test_unanswered(exercise):
 @pytest.mark.parametrize(
     ("exercise", "answer", "word"),
     [
-        ("07.1", 8, "each by itself"),
-        ("07.1", (5, -8, 1, -6), "Zw is negative"),
-        ("07.1", (5, 8, -1, -6), "-Zx times"),
-        ("07.1", (5, -8, -1, -6), "both carry a minus"),
-        ("07.1", (5, -2, -4, -6), "the other's codes"),
-        ("07.1", (5, 8, 1, -2), "three products"),
-        ("07.1", (5, 8, 1, 6), "negative"),
-        ("07.1", (5, 1, 8, -6), "order"),
-        ("07.1", (5, 8, 1), "together"),
-        ("07.2", (1288490188, 2), "do not cut off"),
-        ("07.2", (1288490189, -2), "to the right is positive"),
-        ("07.2", (round(0.15 * 2**31), 0), "below 2**30"),
-        ("07.2", (round(0.3 * 2**31), 1), "double once more"),
-        ("07.2", (round(1.2 * 2**31), 3), "one doubling too many"),
-        ("07.2", (1288490189, 1), "the shift is 2"),
-        ("07.2", (1288490189, 33), "there already"),
-        ("07.2", (0.6, 2), "0.15 = 0.6"),
+        ("07.1", (1288490188, 2), "do not cut off"),
+        ("07.1", (1288490188.8, 2), "round it"),
+        ("07.1", (0.6, 2), "that fraction times 2**31"),
+        ("07.1", (2, 1288490189), "then the shift"),
+        ("07.1", (1288490189, -2), "to the right is positive"),
+        ("07.1", (round(0.15 * 2**31), 0), "below 2**30"),
+        ("07.1", (round(0.3 * 2**31), 1), "double once more"),
+        ("07.1", (round(1.2 * 2**31), 3), "one doubling too many"),
+        ("07.1", (1288490189, 1), "the shift is 2"),
+        ("07.1", (1288490189, 33), "there already"),
+        ("07.1", (0.15, 0), "what m has become"),
+        ("07.2", lambda *_: ..., "still"),
+        ("07.2", lambda *_: None, "returns None"),
+        ("07.2", lambda qb, qw, zx, zw: qb + zx * qw.sum(0) + len(qw) * zx * zw, "Term 3 carries a minus"),
+        ("07.2", lambda qb, qw, zx, zw: qb - zx * qw.sum(0) - len(qw) * zx * zw, "Term 4 carries a plus"),
+        ("07.2", lambda qb, qw, zx, zw: qb + zx * qw.sum(0) - len(qw) * zx * zw, "opposite signs"),
+        ("07.2", lambda qb, qw, zx, zw: qb - zx * qw.sum(0), "Term 4 is missing"),
+        ("07.2", lambda qb, qw, zx, zw: qb + len(qw) * zx * zw, "Term 3 is missing"),
+        ("07.2", lambda qb, qw, zx, zw: -zx * qw.sum(0) + len(qw) * zx * zw, "start from qb"),
+        ("07.2", lambda qb, qw, zx, zw: qb - zx * qw.sum(0) + zx * zw, "K products"),
+        ("07.2", lambda qb, qw, zx, zw: qb - zw * qw.sum(0) + len(qw) * zx * zw, "nobody knows yet"),
+        ("07.2", lambda qb, qw, zx, zw: qb - zx * qw.sum(1) + len(qw) * zx * zw, "a column of qw"),
+        ("07.2", lambda qb, qw, zx, zw: qb - zx * qw.sum() + len(qw) * zx * zw, "not one of all"),
+        ("07.2", lambda qb, qw, zx, zw: qb - (zx * qw).sum(0) + len(qw) * zx * zw, "int8 wraps"),
+        ("07.2", lambda qb, qw, zx, zw: qb + 1, "put into the bias"),
+        ("07.2", lambda *arguments: folded(*arguments).astype(float), "must be integers"),
+        ("07.2", lambda qb, qw, zx, zw: qb - zx * qw.sum(0) + qw.shape[1] * zx * zw, "the rows of qw"),
+        ("07.2", lambda qb, qw, zx, zw: folded(qb, qw[:2], zx, zw), "put into the bias"),
+        ("07.2", lambda qb, qw, zx, zw: folded(qb, qw, zx, np.max(zw)), "for each output"),
         ("07.3", lambda *_: ..., "still"),
         ("07.3", lambda *_: None, "returns None"),
         ("07.3", floating, "must be integers"),
         ("07.3", narrow, "widen"),
-        ("07.3", with_rounding(round, digits=32), "widen"),
+        ("07.3", with_rounding(round, digits=32), "31 + shift"),
+        ("07.3", wide_shift_alone, "31 + shift"),
         ("07.3", lambda acc, m0, shift, z, low, high: right(acc, m0, 0, z, low, high), "31 + shift"),
+        ("07.3", forgotten_31, "31 + shift"),
+        ("07.3", cast_at_the_end, "without a cast"),
         ("07.3", with_rounding(np.floor), "rounds down"),
         ("07.3", with_rounding(up), "not up"),
         ("07.3", with_rounding(away), "not up and not away"),

@@ -1,4 +1,4 @@
-"""Exercises of notebook 07: four terms, a multiplier, one rounding."""
+"""Exercises of notebook 07: a multiplier, the folded bias, one rounding."""
 
 from __future__ import annotations
 
@@ -6,49 +6,11 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from quantnotes.exercises._verdict import Check, differs, hint_for, unfinished
 from quantnotes.grid import INT8, UINT16
-from quantnotes.integer import fixed_point_multiplier, matmul_terms, requantize
-from quantnotes.mapping import QuantParams
-
-
-def _terms(answer: Any) -> str | None:
-    x_params, w_params = QuantParams(1.0, 1, INT8), QuantParams(1.0, -2, INT8)
-    terms = [int(term) for term in matmul_terms([5, -3, 2], [4, 1, -6], x_params, w_params)]
-    if not differs(answer, terms):
-        return None
-    products, by_zw, by_zx, constant = terms
-    mistakes: dict[str, object] = {
-        "That is the sum of the four; give each by itself.": sum(terms),
-        "Term 2 carries a minus, and Zw is negative: -(-2) times the sum of qx.": (
-            products,
-            -by_zw,
-            by_zx,
-            constant,
-        ),
-        "Term 3 carries a minus: -Zx times the sum of qw.": (products, by_zw, -by_zx, constant),
-        "Terms 2 and 3 both carry a minus.": (products, -by_zw, -by_zx, constant),
-        "Zw goes with the sum of qx, Zx with the sum of qw: each zero point meets the other's codes.": (
-            products,
-            2 * -1,
-            -1 * 4,
-            constant,
-        ),
-        "The last term is there once for each of the three products.": (
-            products,
-            by_zw,
-            by_zx,
-            constant // 3,
-        ),
-        "The product of the zero points is negative.": (products, by_zw, by_zx, -constant),
-        "The order is: products, Zw term, Zx term, K Zx Zw.": (products, by_zx, by_zw, constant),
-    }
-    return hint_for(
-        answer,
-        mistakes,
-        "sum qx qw, -Zw sum qx, -Zx sum qw, K Zx Zw; together: sum (qx - Zx)(qw - Zw).",
-    )
+from quantnotes.integer import fixed_point_multiplier, requantize
 
 
 def _multiplier(answer: Any) -> str | None:
@@ -57,6 +19,9 @@ def _multiplier(answer: Any) -> str | None:
         return None
     mistakes: dict[str, object] = {
         "Round to the nearest, do not cut off: 0.6 times 2**31 ends in .8.": (m0 - 1, shift),
+        "m0 is an integer: round it.": (0.6 * 2**31, shift),
+        "m0 is an integer: that fraction times 2**31, rounded.": (0.6, shift),
+        "m0 first, then the shift.": (shift, m0),
         "A shift to the right is positive.": (m0, -shift),
         "m0 is below 2**30: double m until it is at least one half, and count.": (round(0.15 * 2**31), 0),
         "0.3 is still below one half: double once more.": (round(0.3 * 2**31), 1),
@@ -64,7 +29,58 @@ def _multiplier(answer: Any) -> str | None:
         "Two doublings make 0.6, so the shift is 2.": (m0, 1),
         "Two doublings make 0.6: the 31 is there already, in 2**-31.": (m0, 33),
     }
-    return hint_for(answer, mistakes, "0.15 = 0.6 / 2**2: m0 is 0.6 times 2**31, rounded; the shift is 2.")
+    return hint_for(
+        answer,
+        mistakes,
+        "Double m until it is at least one half, and count: that is the shift. m0 is what m has become, "
+        "times 2**31, rounded.",
+    )
+
+
+def _fold(answer: Callable[..., Any]) -> str | None:
+    qb, zx = np.array([1000, -2000], np.int32), -83
+
+    def expected(qw: NDArray[np.int8], zw: Any) -> Any:
+        return qb - zx * qw.sum(axis=0, dtype=np.int64) + len(qw) * zx * zw
+
+    qw, zw = np.array([[4, 1], [-6, 127]], np.int8), 7
+    found = answer(qb.copy(), qw.copy(), zx, zw)
+    hint = unfinished(found)
+    if hint:
+        return hint
+    general = "qb, less Zx times the sum of each column of qw, and K Zx Zw: terms 3 and 4 put into the bias."
+    right = expected(qw, zw)
+    if differs(found, right):
+        sums, last = qw.sum(axis=0, dtype=np.int64), len(qw) * zx * zw
+        mistakes: dict[str, object] = {
+            "Term 3 carries a minus: less Zx times the sums of qw.": right + 2 * zx * sums,
+            "Term 4 carries a plus: + K Zx Zw.": right - 2 * last,
+            "Terms 3 and 4 have opposite signs: - Zx times the sums, + K Zx Zw.": 2 * qb - right,
+            "Term 4 is missing: + K Zx Zw.": right - last,
+            "Term 3 is missing: less Zx times the sums of qw.": right + zx * sums,
+            "The bias itself is missing: start from qb.": right - qb,
+            "Term 4 is there once for each of the K products.": right - last + zx * zw,
+            "Zx goes with the sums of qw; Zw goes with those of qx, which nobody knows yet.": right
+            + (zx - zw) * sums,
+            "One sum for each output: a column of qw, axis 0.": qb - zx * qw.sum(axis=1) + last,
+            "One sum for each output, not one of all: axis 0.": qb - zx * qw.sum() + last,
+            "int8 wraps around: sum first, in a wider type, then multiply.": qb
+            - (np.int8(zx) * qw).sum(axis=0)
+            + last,
+        }
+        return hint_for(found, mistakes, general)
+    if np.asarray(found).dtype.kind not in "iu":
+        return "The result must be integers."
+    taller = np.array([[4, 1], [-6, 127], [100, 99]], np.int8)
+    found = answer(qb.copy(), taller.copy(), zx, zw)
+    if not differs(found, expected(taller, zw) - zx * zw):
+        return "K is the number of inputs, the rows of qw; its columns are the outputs."
+    each = np.array([7, -100])
+    if differs(found, expected(taller, zw)):
+        return general
+    if differs(answer(qb.copy(), taller.copy(), zx, each.copy()), expected(taller, each)):
+        return "zw may be an array too, one zero point for each output."
+    return None
 
 
 # acc * m0 is one above a tie whose even neighbour lies below. It has 61 binary digits; a float64 product has
@@ -72,10 +88,16 @@ def _multiplier(answer: Any) -> str | None:
 _NEXT_TO_A_TIE = (2_093_979_285, 1_131_775_165)
 
 
-def _function(answer: Callable[..., Any]) -> str | None:
+def _codes(answer: Callable[..., Any]) -> str | None:
     half = 2**30  # with shift 0 this multiplies by one half
     acc = np.array([8, -8, 3], np.int32)
-    found = answer(acc.copy(), half, 0, 0, -128, 127)
+    not_31 = "Shift by 31 + shift digits, to the right: the 31 is that of 2**-31."
+    try:
+        found = answer(acc.copy(), half, 0, 0, -128, 127)
+    except ValueError as error:  # 1 << (shift - 1)
+        if "negative shift" in str(error):
+            return not_31
+        raise
     hint = unfinished(found)
     if hint:
         return hint
@@ -88,9 +110,11 @@ def _function(answer: Callable[..., Any]) -> str | None:
         return differs(answer(given, m0, shift, z, -128, 127), expected)
 
     if wrong([8, -8, 100], half, 0):
-        return "acc is int32: widen it to int64 before you multiply, the product takes 62 bits."
+        if np.any(answer(np.array([8, -8, 100], np.int32), half, 0, 0, -128, 127)):
+            return not_31  # in int32 all three products wrap around to 0
+        return "acc is int32: widen it to int64 before you multiply, the product takes 63 bits."
     if wrong([800, -800], half, 2):
-        return "Shift by 31 + shift digits, to the right."
+        return not_31
     if wrong([7, -9, 11], half, 1):
         return "7 / 4 is nearer to 2: >> alone rounds down; add half of what is cut off first."
     if wrong([1, 5, -3], half, 0):
@@ -101,6 +125,8 @@ def _function(answer: Callable[..., Any]) -> str | None:
         return "z is added after rounding; it is not multiplied, and it does not take part in a tie."
     if wrong([300, -300, 90], half, 0, 100) or wrong([100_000], half, 0):
         return "Clip to low..high last, before any cast to a small type."
+    if np.asarray(found).dtype.itemsize < 4:
+        return "Return the clipped integers without a cast to int8: low..high may be those of any grid."
     acc, m0 = np.array([_NEXT_TO_A_TIE[0]], np.int32), _NEXT_TO_A_TIE[1]
     tight = answer(acc.copy(), m0, 15, 0, UINT16.qmin, UINT16.qmax)
     if differs(tight, requantize(acc, m0, 15, 0, UINT16)):
@@ -108,4 +134,4 @@ def _function(answer: Callable[..., Any]) -> str | None:
     return None
 
 
-CHECKS: dict[str, Check] = {"07.1": _terms, "07.2": _multiplier, "07.3": _function}
+CHECKS: dict[str, Check] = {"07.1": _multiplier, "07.2": _fold, "07.3": _codes}
