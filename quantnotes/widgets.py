@@ -231,15 +231,15 @@ def multiplier_explorer() -> None:
         near = float(np.ldexp(np.rint(fraction * 2.0**digits) / 2.0**digits, exponent))
         codes = requantize(acc, *fixed_point_multiplier(near), 0, INT16)
         wrong = int(np.sum(codes != np.rint(acc * m)))
-        panels = plots.rounding_rules(acc, acc * m, {f"m = {m:.2f} becomes {near:.4f}": codes})
-        panels[0].set_title(f"{panels[0].get_title()}: {wrong} of {acc.size} codes differ", fontsize=9)
-        return plots.figure_of(panels)
+        ax = plots.code_errors(acc, acc * m, codes)
+        ax.set_title(f"m = {m:.2f} becomes {near:.4f}: {wrong} of {acc.size} codes differ", fontsize=10)
+        return plots.figure_of(ax)
 
     explore(
         draw,
-        "Codes against accumulators from -40 to 40: a staircase that is steeper than the exact line and "
-        "leaves it towards both ends.",
-        m=slider("m (codes per unit)", 0.3, 0.05, 2.0, 0.01),
+        "Errors of the codes of accumulators from -40 to 40 lie in a band that falls from left to right; "
+        "towards both ends it leaves plus and minus half a code.",
+        m=slider("m (codes per unit)", 0.77, 0.05, 2.0, 0.01),
         digits=slider("digits of m0", 3, 1, 12, 1),
     )
 

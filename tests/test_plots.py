@@ -397,45 +397,49 @@ def test_per_token_marks_the_first():
     assert legend(ax) == ["a", "b"]
 
 
-def test_price_says_how_much_and_when():
-    ax = plots.price({"products": (1000, True), "sums of qw": (100, False), "sums of qx": (10, True)})
-    assert [[bar.get_width() for bar in group] for group in ax.containers] == [[1000, 10], [100]]
-    assert [bar.get_y() + bar.get_height() / 2 for bar in ax.containers[0]] == [0, 2]
-    colors = [to_hex(group[0].get_facecolor()) for group in ax.containers]
-    assert colors == [plots.CODE.lower(), plots.UNUSED.lower()]
-    assert legend(ax) == ["at run time, for every input", "once, before inference"]
-    assert [text.get_text() for text in ax.texts] == ["1,000", "10", "100"]
-    assert [tick.get_text() for tick in ax.get_yticklabels()] == ["products", "sums of qw", "sums of qx"]
-    assert ax.yaxis_inverted()
-    assert ax.get_xscale() == "log"
-
-
 def test_rounding_rules_mark_the_ties():
     acc = np.arange(-3, 4)
     rules = {"to even": np.rint(acc / 2), "floor": acc // 2}
     panels = plots.rounding_rules(acc, acc / 2, rules)
     for ax, (name, codes) in zip(panels, rules.items(), strict=True):
-        exact, steps, ties = ax.lines
+        exact, whole, ties = ax.lines
         assert line_data(exact)[1] == (acc / 2).tolist()
-        assert line_data(steps) == (acc.tolist(), codes.tolist())
-        assert line_data(ties)[0] == [-3, -1, 1, 3]
+        assert line_data(whole) == ([-2, 0, 2], codes[1::2].tolist())
+        assert line_data(ties) == ([-3, -1, 1, 3], codes[::2].tolist())
+        stems = ax.collections[0].get_segments()
+        assert [stem.tolist() for stem in stems] == [
+            [[a, a / 2], [a, q]] for a, q in zip(acc.tolist(), codes.tolist(), strict=True)
+        ]
         assert ax.get_title() == name
         assert ax.get_xlabel() == "accumulator"
-    assert legend(panels[0]) == ["exact", "code", "a tie"]
+    assert legend(panels[0]) == ["exact", "code", "code of a tie"]
     assert panels[0].get_ylabel() == "code q"
+
+
+def test_code_errors_mark_what_is_not_the_nearest():
+    acc = np.arange(-3, 4)
+    ax = plots.code_errors(acc, 0.5 * acc, [-1, -1, 0, 0, 1, 1, 2])  # -1.5 has become -1, 0.5 has become 1
+    right, wrong, above, below = ax.lines
+    assert line_data(right) == ([-2, -1, 0, 2, 3], [0.0, 0.5, 0.0, 0.0, 0.5])
+    assert line_data(wrong) == ([-3, 1], [0.5, 0.5])
+    assert {above.get_ydata()[0], below.get_ydata()[0]} == {-0.5, 0.5}
+    assert to_hex(wrong.get_color()) == plots.CLIPPED.lower()
+    assert labels(ax) == ("accumulator", "error, codes")
+    assert legend(ax) == ["right", "not the nearest", "half a code"]
 
 
 def test_sums_and_limits_counts_everything_and_shades_what_is_beyond():
     sums = {"eight": np.array([[-40_000, 0], [0, 30_000]]), "seven": np.array([5])}
-    ax = plots.sums_and_limits(sums, -32768, 32767, bins=50)
-    for patch, values in zip(ax.patches[:2], sums.values(), strict=True):
+    ax = plots.sums_and_limits(sums, -32768, 32767, "sum of two products", bins=50)
+    for patch, values, color in zip(ax.patches[:2], sums.values(), plots.SERIES, strict=False):
         counts, edges, _ = patch.get_data()
+        assert to_hex(patch.get_edgecolor()) == color.lower()
         np.testing.assert_array_equal(counts, np.histogram(values, edges)[0])
         assert counts.sum() == values.size
     below, above = ax.patches[2:]
     assert (below.get_x() + below.get_width(), above.get_x()) == (-32768, 32767)
     assert legend(ax) == ["eight", "seven", "beyond the type"]
-    assert labels(ax) == ("sum", "sums in a bin (log)")
+    assert labels(ax) == ("sum of two products", "sums in a bin (log)")
 
 
 def test_noises_add_up():

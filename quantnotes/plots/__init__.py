@@ -24,7 +24,7 @@ from quantnotes.plots.frame import (
     png,
     show,
 )
-from quantnotes.plots.integers import price, rounding_rules, sums_and_limits
+from quantnotes.plots.integers import code_errors, rounding_rules, sums_and_limits
 from quantnotes.plots.museum import exhibit, hall
 from quantnotes.plots.networks import confusion, ladder, per_token, pretended_slope, strips
 from quantnotes.plots.number_lines import (
@@ -56,6 +56,7 @@ __all__ = [
     "axes",
     "bars",
     "channel_maxima",
+    "code_errors",
     "code_histogram",
     "comparison",
     "confusion",
@@ -82,7 +83,6 @@ __all__ = [
     "pointer_frames",
     "predictions",
     "pretended_slope",
-    "price",
     "roofline",
     "rounding_rules",
     "sawtooth",

@@ -1,4 +1,4 @@
-"""Pictures of integer arithmetic: what terms cost, how accumulators are rounded, where sums overflow."""
+"""Pictures of integer arithmetic: how accumulators are rounded, which codes are wrong, where sums overflow."""
 
 from __future__ import annotations
 
@@ -10,46 +10,13 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike
 
-from quantnotes.plots.frame import CLIPPED, CODE, OTHER, REAL, UNUSED, axes, canvas
-
-
-def price(work: Mapping[str, tuple[int, bool]], ax: Axes | None = None) -> Axes:
-    """Draw how many operations each piece of work takes, on a logarithmic axis, and when it is done.
-
-    Parameters
-    ----------
-    work : mapping of str to (operations, at_run_time)
-        The pieces by name, the first on top.
-    ax : Axes, optional
-        Where to draw.
-
-    Returns
-    -------
-    Axes
-
-    Examples
-    --------
-    >>> len(price({"products": (1000, True), "sums of the weight": (100, False)}).patches)
-    2
-    """
-    ax = canvas(ax, 2.6)
-    labels = {True: "at run time, for every input", False: "once, before inference"}
-    for at_run_time, color in ((True, CODE), (False, UNUSED)):
-        rows = [i for i, (_, when) in enumerate(work.values()) if when is at_run_time]
-        counts = [list(work.values())[i][0] for i in rows]
-        drawn = ax.barh(rows, counts, 0.7, left=0.0, color=color, label=labels[at_run_time])
-        ax.bar_label(drawn, [f"{count:,}" for count in counts], fontsize=8, padding=3)
-    ax.set_xscale("log")
-    ax.minorticks_off()
-    ax.set_yticks(range(len(work)), list(work))
-    ax.invert_yaxis()
-    ax.set(xlabel="operations (log scale)", xlim=(1, 30 * max(count for count, _ in work.values())))
-    ax.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.4, 1.2), ncols=2)
-    return ax
+from quantnotes.plots.frame import CLIPPED, CODE, REAL, SERIES, UNUSED, axes, canvas
 
 
 def rounding_rules(acc: ArrayLike, exact: ArrayLike, codes: Mapping[str, ArrayLike]) -> Any:
-    """Draw what rules of rounding make of accumulators, one panel each, the ties marked.
+    """Draw what rules of rounding make of accumulators, one panel each: a dot a code, a stem its error.
+
+    There is nothing between two accumulators, hence no line through the codes. Ties have their own colour.
 
     Parameters
     ----------
@@ -75,8 +42,9 @@ def rounding_rules(acc: ArrayLike, exact: ArrayLike, codes: Mapping[str, ArrayLi
     for ax, (name, q) in zip(panels, codes.items(), strict=True):
         canvas(ax)
         ax.plot(acc, exact, color=REAL, lw=1, ls="--", label="exact")
-        ax.step(acc, np.asarray(q), where="mid", color=CODE, lw=2, label="code")
-        ax.plot(acc[ties], np.asarray(q)[ties], "o", color=CLIPPED, label="a tie")
+        ax.vlines(acc, exact, q, color=CODE, lw=1)
+        for some, color, label in ((~ties, CODE, "code"), (ties, CLIPPED, "code of a tie")):
+            ax.plot(acc[some], np.asarray(q)[some], "o", ms=4, color=color, label=label)
         ax.set_title(name, fontsize=9)
         ax.set_xlabel("accumulator")
         ax.grid(color="#DDDDDD")
@@ -87,8 +55,48 @@ def rounding_rules(acc: ArrayLike, exact: ArrayLike, codes: Mapping[str, ArrayLi
     return panels
 
 
+def code_errors(acc: ArrayLike, exact: ArrayLike, codes: ArrayLike, ax: Axes | None = None) -> Axes:
+    """Draw codes less what their accumulators stand for; the codes that are not the nearest are marked.
+
+    Parameters
+    ----------
+    acc : array_like of integers, shape (n,)
+        Accumulators.
+    exact : array_like, shape (n,)
+        What they stand for, in codes, before rounding.
+    codes : array_like of integers, shape (n,)
+        The codes. Right is the nearest, of two the even one.
+    ax : Axes, optional
+        Where to draw.
+
+    Returns
+    -------
+    Axes
+
+    Examples
+    --------
+    >>> code_errors([0, 1, 2], [0.0, 0.7, 1.4], [0, 1, 2]).get_ylabel()
+    'error, codes'
+    """
+    ax = canvas(ax)
+    acc, exact, codes = np.asarray(acc), np.asarray(exact), np.asarray(codes)
+    wrong = codes != np.rint(exact)
+    for some, color, label in ((~wrong, CODE, "right"), (wrong, CLIPPED, "not the nearest")):
+        ax.plot(acc[some], (codes - exact)[some], "o", ms=4, color=color, label=label)
+    for half in (-0.5, 0.5):
+        ax.axhline(half, color=UNUSED, ls="--", lw=1, label="half a code" if half > 0 else None)
+    ax.set(xlabel="accumulator", ylabel="error, codes")
+    ax.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
+    return ax
+
+
 def sums_and_limits(
-    sums: Mapping[str, ArrayLike], low: int, high: int, bins: int = 100, ax: Axes | None = None
+    sums: Mapping[str, ArrayLike],
+    low: int,
+    high: int,
+    xlabel: str = "sum",
+    bins: int = 100,
+    ax: Axes | None = None,
 ) -> Axes:
     """Draw how sums are distributed, and the limits of the integer type that is to hold them.
 
@@ -98,6 +106,8 @@ def sums_and_limits(
         The sums by name, any shape.
     low, high : int
         The smallest and the largest integer of the type.
+    xlabel : str
+        What the sums are.
     bins : int
         Number of bins.
     ax : Axes, optional
@@ -118,7 +128,7 @@ def sums_and_limits(
     largest = max(high, *(values.max() for values in every.values()))
     margin = 0.05 * (largest - smallest)
     edges = np.linspace(smallest - margin, largest + margin, bins + 1)
-    for (name, values), color in zip(every.items(), (REAL, CODE, OTHER), strict=False):
+    for (name, values), color in zip(every.items(), SERIES, strict=False):
         counts = np.histogram(values, edges)[0]
         ax.stairs(counts, edges, color=color, lw=1.5, baseline=0.5, label=name)
     for start, end in ((edges[0], low), (high, edges[-1])):
@@ -126,7 +136,7 @@ def sums_and_limits(
         ax.axvspan(start, end, color=CLIPPED, alpha=0.15, lw=0, label=label)
     ax.set_yscale("log")
     ax.minorticks_off()
-    ax.set(xlabel="sum", ylabel="sums in a bin (log)", xlim=(edges[0], edges[-1]))
+    ax.set(xlabel=xlabel, ylabel="sums in a bin (log)", xlim=(edges[0], edges[-1]))
     ax.set_ylim(bottom=0.5)
     ax.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
     return ax
