@@ -1,4 +1,4 @@
-"""Pictures of integer arithmetic: how accumulators are rounded, which codes are wrong, where sums overflow."""
+"""Pictures of integer arithmetic: accumulators as they are rounded, wrong codes, sums that overflow."""
 
 from __future__ import annotations
 
