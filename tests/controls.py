@@ -98,8 +98,8 @@ def plain_entropy_range(x, grid=INT8, *, axis=None, nan="raise"):
 MERGE, OBSERVE = Histogram.merge, Calibrator.observe
 
 
-def plain_int_matmul(qx, qw, x_params, w_params):
-    return products.with_products(qx, qw, x_params, w_params, lambda each: each.sum(axis=-2))
+def plain_int_matmul(qx, qw, x_params, w_params, *, bias=None):
+    return products.with_products(qx, qw, x_params, w_params, bias, lambda each: each.sum(axis=-2))
 
 
 def plain_requantize(acc, m0, shift, zero_point, grid):

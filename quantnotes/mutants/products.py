@@ -63,14 +63,21 @@ BIAS = Exhibit(
     exhibit=PAIR,
     report="uxlfoundation/oneDNN#518",
 )
-def pairs_in_int16(qx: ArrayLike, qw: ArrayLike, x_params: QuantParams, w_params: QuantParams) -> Array:
+def pairs_in_int16(
+    qx: ArrayLike,
+    qw: ArrayLike,
+    x_params: QuantParams,
+    w_params: QuantParams,
+    *,
+    bias: ArrayLike | None = None,
+) -> Array:
     def add(products: Array) -> Array:
         if products.shape[-2] % 2:
             products = np.concatenate([products, np.zeros_like(products[..., :1, :])], axis=-2)
         pairs = products[..., ::2, :] + products[..., 1::2, :]
         return np.asarray(np.clip(pairs, -(2**15), 2**15 - 1).sum(axis=-2))
 
-    return with_products(qx, qw, x_params, w_params, add)
+    return with_products(qx, qw, x_params, w_params, bias, add)
 
 
 @specimen(
@@ -80,12 +87,19 @@ def pairs_in_int16(qx: ArrayLike, qw: ArrayLike, x_params: QuantParams, w_params
     effect="right up to 2**24; beyond, the last bits of long sums are lost",
     exhibit=LONG,
 )
-def sums_in_float32(qx: ArrayLike, qw: ArrayLike, x_params: QuantParams, w_params: QuantParams) -> Array:
+def sums_in_float32(
+    qx: ArrayLike,
+    qw: ArrayLike,
+    x_params: QuantParams,
+    w_params: QuantParams,
+    *,
+    bias: ArrayLike | None = None,
+) -> Array:
     def add(products: Array) -> Array:
         running = np.add.accumulate(products.astype(np.float32), axis=-2)
         return running[..., -1, :].astype(np.int64) if products.shape[-2] else products.sum(axis=-2)
 
-    return with_products(qx, qw, x_params, w_params, add)
+    return with_products(qx, qw, x_params, w_params, bias, add)
 
 
 @specimen(
@@ -96,9 +110,14 @@ def sums_in_float32(qx: ArrayLike, qw: ArrayLike, x_params: QuantParams, w_param
     exhibit=_over_zero_points(10),
 )
 def fourth_term_forgotten(
-    qx: ArrayLike, qw: ArrayLike, x_params: QuantParams, w_params: QuantParams
+    qx: ArrayLike,
+    qw: ArrayLike,
+    x_params: QuantParams,
+    w_params: QuantParams,
+    *,
+    bias: ArrayLike | None = None,
 ) -> Array:
-    right = int_matmul(qx, qw, x_params, w_params)
+    right = int_matmul(qx, qw, x_params, w_params, bias=bias)
     return (right - matmul_terms(qx, qw, x_params, w_params).k_zx_zw).astype(np.int32)
 
 
@@ -110,14 +129,19 @@ def fourth_term_forgotten(
     exhibit=_over_zero_points(20),
 )
 def zero_points_exchanged(
-    qx: ArrayLike, qw: ArrayLike, x_params: QuantParams, w_params: QuantParams
+    qx: ArrayLike,
+    qw: ArrayLike,
+    x_params: QuantParams,
+    w_params: QuantParams,
+    *,
+    bias: ArrayLike | None = None,
 ) -> Array:
-    right = int_matmul(qx, qw, x_params, w_params)
+    right = int_matmul(qx, qw, x_params, w_params, bias=bias)
     if x_params.axis is not None or w_params.axis is not None:
         return right
     x = np.asarray(qx).astype(np.int64) - w_params.zero_point
     w = np.asarray(qw).astype(np.int64) - x_params.zero_point
-    return np.asarray(np.matmul(x, w)).astype(np.int32)
+    return np.asarray(np.matmul(x, w) + (0 if bias is None else np.asarray(bias))).astype(np.int32)
 
 
 @specimen(
@@ -141,10 +165,11 @@ def with_products(
     qw: ArrayLike,
     x_params: QuantParams,
     w_params: QuantParams,
+    bias: ArrayLike | None,
     add: Callable[[Array], Array],
 ) -> Array:
     """Return what int_matmul gives if the products of codes, shape (..., M, K, N), are summed by `add`."""
-    right = int_matmul(qx, qw, x_params, w_params)
+    right = int_matmul(qx, qw, x_params, w_params, bias=bias)
     x, w = np.asarray(qx).astype(np.int64), np.asarray(qw).astype(np.int64)
     x, w = (x[None] if x.ndim == 1 else x), (w[:, None] if w.ndim == 1 else w)
     products = x[..., :, :, None] * w[..., None, :, :]
