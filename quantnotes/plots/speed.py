@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from quantnotes.histogram import Histogram
-from quantnotes.plots.frame import CODE, REAL, SERIES, UNUSED, axes, canvas
+from quantnotes.plots.frame import CODE, REAL, SERIES, UNUSED, axes, canvas, stairs
 
 _MARKERS = "osD^vP"
 
@@ -119,7 +119,7 @@ def cost_by_size(series: Mapping[str, Sequence[tuple[int, float]]], marks: Mappi
 
 
 def merged_histograms(parts: Mapping[str, Histogram], whole: Histogram) -> Any:
-    """Draw histograms above the one that they make when they are merged, all on one axis.
+    """Draw histograms above the one that they make when they are merged, all on one logarithmic axis.
 
     Parameters
     ----------
@@ -142,7 +142,8 @@ def merged_histograms(parts: Mapping[str, Histogram], whole: Histogram) -> Any:
     all_axes = axes(len(rows), 1, height=0.7 + 1.1 * len(rows), sharex=True)
     for ax, (name, h) in zip(all_axes, rows.items(), strict=True):
         canvas(ax)
-        ax.stairs(h.counts, h.edges, fill=True, color=CODE if h is whole else REAL, edgecolor="white", lw=0.8)
+        stairs(ax, h.counts, h.edges, CODE if h is whole else REAL)
+        ax.vlines(h.edges[1:-1], 0.5, np.minimum(h.counts[1:], h.counts[:-1]), color="white", lw=0.6)
         ax.set_ylabel("count")
         ax.set_title(f"{name}: {h.n} values, bins {h.width:g} wide", loc="left", fontsize=9)
     all_axes[-1].set_xlabel("value")
