@@ -133,6 +133,11 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
         if entry["target"] is not None:
             line += f"{entry['target']:9.2f}  {'PASS' if entry['ratio'] <= entry['target'] else 'MISSED'}"
         write(line)
+    for name, points in results["story"].get("sizes", {}).items():
+        write(f"{name:12}" + "  ".join(f"{n:.0e}: {each:.2f}" for n, each in points))
+    for name, figures in results["story"].items():
+        if name != "sizes":
+            write(f"{name}: " + ", ".join(f"{key} {value:.3g}" for key, value in figures.items()))
     if config.getoption("--save"):
         content = {"machine": machine(), "elements": int(config.getoption("--elements")), **results}
         RESULTS.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")

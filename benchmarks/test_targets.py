@@ -235,6 +235,7 @@ def test_histograms_of_channels(against: Against, x: Any, axis: int) -> None:
     )
 
 
+@pytest.mark.filterwarnings("ignore")  # it announces what will replace it
 def test_torch_quantize(against: Against, x: Any) -> None:
     torch = pytest.importorskip("torch")
     tensor, scale, zero = torch.from_numpy(x), PARAMS.scale, PARAMS.zero_point

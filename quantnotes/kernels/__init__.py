@@ -40,7 +40,7 @@ __all__ = [
     "quantize",
 ]
 
-LARGE = 1 << 20  # elements that take the blocked loops about a millisecond
+LARGE = 1 << 20  # elements that take the blocked loops about half a millisecond
 SETTING = "QUANTNOTES_KERNELS"
 
 Loop = TypeVar("Loop", bound=Callable[..., Any])
