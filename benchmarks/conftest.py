@@ -23,7 +23,7 @@ import numpy as np
 import pytest
 
 PAUSE = 0.05  # seconds
-RESULTS = Path(__file__).with_name("results.json")
+RESULTS = Path(__file__).parent.parent / "notebooks" / "data" / "speed.json"
 PACKAGES = ["numpy", "numba", "onnxruntime", "fast-histogram", "torch", "dask"]
 
 Call = Callable[[], object]

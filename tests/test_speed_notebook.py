@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-RESULTS = json.loads((ROOT / "benchmarks" / "results.json").read_text(encoding="utf-8"))
+RESULTS = json.loads((ROOT / "notebooks" / "data" / "speed.json").read_text(encoding="utf-8"))
 NOTEBOOK = json.loads((ROOT / "notebooks" / "10_speed_and_scale.ipynb").read_text(encoding="utf-8"))
 CODE = [cell for cell in NOTEBOOK["cells"] if cell["cell_type"] == "code"]
 SKIPPED = {

@@ -147,7 +147,7 @@ def test_notebook(name, lab, page):
     red = ("stderr", "error")  # JupyterLab shows a traceback as one or the other
     shown = [f".jp-OutputArea-output[data-mime-type='application/vnd.jupyter.{kind}']" for kind in red]
     assert page.locator(", ".join(shown)).count() == intended
-    if name.startswith("00"):
+    if not any("_explorer()" in "".join(cell["source"]) for cell in code):
         return
     figure = page.locator("img.widget-image")
     figure.scroll_into_view_if_needed()
