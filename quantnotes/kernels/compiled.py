@@ -47,14 +47,19 @@ class Rows(NamedTuple):
     inner_step: int
     step: int  # 0 or 1
 
+    @property
+    def wide(self) -> bool:
+        """Whether columns are channels, and enough of them for all threads."""
+        return self.step == 1 and self.columns >= 64 * THREADS
+
     def pieces(self, by_columns: bool) -> list[tuple[int, int, int, int]]:
-        """Cut by rows if there are many, else by columns; or by columns if those are many."""
+        """Cut by rows if there are many, else, or if that is wanted, by columns."""
         number = max(1, min(PIECES, self.rows * self.columns // PIECE))
-        if self.rows >= number and not (by_columns and self.columns >= 64 * number):
+        if self.rows >= number and not by_columns:
             ends = [self.rows * i // number for i in range(number + 1)]
             return [(a, b, 0, self.columns) for a, b in pairwise(ends)]
         ends = [self.columns * i // number // 64 * 64 for i in range(number)] + [self.columns]
-        return [(0, self.rows, a, b) for a, b in pairwise(ends)]
+        return [(0, self.rows, a, b) for a, b in pairwise(ends) if a < b]
 
 
 # --- compiling and sharing out ------------------------------------------------------------------------------

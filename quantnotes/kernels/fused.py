@@ -16,7 +16,7 @@ from quantnotes.kernels import compiled
 from quantnotes.kernels.blocked import Array, Bins, DType
 from quantnotes.kernels.compiled import Rows
 
-MOST = 1 << 20  # channels, or counters, of which every piece of work has its own
+MOST = 1 << 22  # channels or counters, over all pieces of work: 32 MB
 REALS = frozenset(map(np.dtype, ("f4", "f8")))
 CODES = frozenset(map(np.dtype, ("i1", "u1", "i2", "u2")))
 
@@ -119,7 +119,7 @@ def minmax(x: Array, compute: DType, axis: int | None = None) -> Any:
     Floats are compared as integers of the same order, in which NaN lie beyond the infinities.
     """
     channels, laid_out = _by_channel(x, axis)
-    if x.dtype not in REALS or channels > MOST or laid_out is None:
+    if x.dtype not in REALS or channels * compiled.PIECES > MOST or laid_out is None:
         return NotImplemented
     rows, (values,) = laid_out
     bits, mask = _bits(values)
@@ -134,15 +134,17 @@ def count_bins(x: Array, bins: list[Bins], compute: DType, axis: int | None = No
     """Add to the counts of each channel how many of its elements lie in each of its bins."""
     offset = np.cumsum([0, *(b.counts.size for b in bins)])
     normal = all(np.finfo(compute).minexp <= -b.k < np.finfo(compute).maxexp for b in bins)
-    fits = x.dtype == compute and compute in REALS and normal and offset[-1] <= MOST and x.size < 2**31
+    fits = x.dtype == compute and compute in REALS and normal and x.size < 2**31
     if not fits or (laid_out := _by_channel(x, axis)[1]) is None:
         return NotImplemented
     rows, (values,) = laid_out
+    apart = rows.wide or rows.rows == rows.inner  # each piece has channels, and so counters, of its own alone
+    if offset[-1] * (1 if apart else compiled.PIECES) > MOST:
+        return NotImplemented
     table = [[2.0**-b.k for b in bins], [b.first for b in bins], [b.counts.size - 1 for b in bins]]
     inputs = map(_read_only, (values, *np.array(table).astype(compute), offset))
     total = np.zeros(offset[-1], np.int64)
-    # By columns where those are channels: each piece then has counters of its own alone.
-    for base, counts in compiled.run(compiled.count_bins, rows, *inputs, by_columns=rows.step == 1):
+    for base, counts in compiled.run(compiled.count_bins, rows, *inputs, by_columns=rows.wide):
         total[base : base + counts.size // 2] += counts[::2] + counts[1::2]
     for b, part in zip(bins, np.split(total, offset[1:-1]), strict=True):
         np.add(b.counts, part, out=b.counts)
