@@ -228,7 +228,7 @@ class Histogram:
 
     def _widen(self, low: float, high: float) -> None:
         """Make room for values from `low` to `high`: new ends, and bins to match, old counts moved over."""
-        low, high = min(self.min, low) + 0.0, max(self.max, high) + 0.0  # + 0.0 turns -0.0 into 0.0
+        low, high = min(self.min, low), max(self.max, high)  # no -0.0: the kernels turn it into 0.0
         k = _exponent(low, high, self.max_bins, self._k)
         first = _bin_of(low, k)
         counts = np.zeros(_bin_of(high, k) - first + 1, np.int64)

@@ -124,6 +124,64 @@ def test_a_tiny_negative_is_never_in_a_bin_from_zero_up(tiny):
             assert histogram_of(parts[:cut], 64).update(parts[cut:]) == h
 
 
+def test_zero_is_positive_zero():
+    for values in ([-0.0], [-0.0, -0.0]):
+        h = histogram_of(values)
+        assert [math.copysign(1, end) for end in (h.min, h.max)] == [1, 1]
+
+
+def test_types_of_what_can_be_seen():
+    for h in (Histogram(), histogram_of([1.0, -2.0]), Histogram().update(np.int8([1, 2]))):
+        assert (h.counts.dtype, type(h.n)) == (np.int64, int)
+        counts, width = h.magnitudes()
+        assert (counts.dtype, type(width)) == (np.int64, float)
+
+
+@pytest.mark.parametrize(
+    ("values", "max_bins", "counts", "width"),
+    [
+        ([0.5, 3.0], 8, [0, 1, 0, 0, 0, 0, 1], 0.5),  # as wide as the bins
+        ([-2.5, -0.5, 0.0, 3.0], 4, [2, 2], 2.0),
+        ([8.0, 9.0], 8, [0, 0, 0, 0, 2], 2.0),  # far from 0: wider by a power of two
+        ([100.0, 101.0], 8, [0] * 6 + [2], 16.0),  # and no wider than it must be
+        ([-101.0, -100.0], 8, [0] * 6 + [2], 16.0),
+    ],
+)
+def test_magnitudes_by_hand(values, max_bins, counts, width):
+    found = histogram_of(values, max_bins).magnitudes()
+    assert (found[0].tolist(), found[1]) == (counts, width)
+
+
+def test_as_many_bins_as_are_allowed():
+    assert Histogram(2**24).max_bins == 2**24
+
+
+def test_the_widest_bins():
+    """2**1023 is a float64, 2**1024 is not."""
+    ends = [-1.7e308, 1.7e308]
+    assert histogram_of(ends, 4).width == 2.0**1023
+    assert histogram_of(ends, 2).width == np.inf
+
+
+def test_last_bit_is_that_of_the_larger_magnitude():
+    """-4 has steps twice as wide as its neighbour towards 0."""
+    values = [-4.0, -float(np.nextafter(4, 0))]
+    for order in (values, values[::-1]):
+        assert_is_reference(histogram_of(order, 8), values, 8)
+
+
+def test_float32_data_in_bins_too_fine_for_float32():
+    """Beyond 2**24 float32 does not hold every bin's number: here not that of the first."""
+    fine = [1e9 - 2.0**-20, 1e9]
+    mixed = Histogram().update(np.array(fine)).update(np.float32([1e9]))
+    assert mixed == histogram_of([*fine, 1e9])
+    assert mixed.counts.sum() == 3
+
+
+def test_prints_what_it_holds():
+    assert repr(histogram_of([0.0, 3.5], 8)) == "Histogram(n=2, min=0.0, max=3.5, bins=8 of 8)"
+
+
 # --- order and split ----------------------------------------------------------------------------------------
 
 

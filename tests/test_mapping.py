@@ -147,6 +147,8 @@ def test_a_scale_beyond_float32_needs_float64(call, x):
     params = QuantParams(1e300, 0, INT8)
     with pytest.raises(ValueError, match="float32"):
         call(x, params)
+    with pytest.raises(ValueError, match="float32"):
+        fake_quantize(np.ones(2, np.float32), params, dtype=np.float64)
     assert quantize(1e302, params) == 100
     assert fake_quantize(1e302, params, dtype=np.float64) == 1e302
 
@@ -343,6 +345,22 @@ def test_codes_must_be_integers(codes):
         dequantize(codes, P)
 
 
+def test_no_codes_at_all():
+    """An empty list has NumPy's type for one, float64; an empty array of floats is one of floats."""
+    assert_same_bits(dequantize([], P), np.zeros(0, np.float32))
+    assert_same_bits(dequantize(np.zeros((2, 0), np.int16), P), np.zeros((2, 0), np.float32))
+    with pytest.raises(TypeError, match="integers"):
+        dequantize(np.zeros(0), P)
+
+
+@pytest.mark.parametrize("dtype", FLOAT_TYPES[:3], ids=lambda d: np.dtype(d).name)
+def test_half_types_differ_from_float64_somewhere(dtype):
+    """A little below a tie in float64, on the tie in float32: the type to compute in is seen in a code."""
+    x = np.ones(1, dtype)
+    many = [QuantParams((1 + 1e-9) / (n + 0.5), 0, INT16) for n in range(1, 200, 2)]
+    assert any(quantize(x, params) != quantize(x.astype(np.float64), params) for params in many)
+
+
 # --- out and dtype ------------------------------------------------------------------------------------------
 
 
@@ -369,6 +387,8 @@ def test_a_wider_out_holds_what_float16_holds(call, x):
         assert call(x, params, dtype=np.float16, out=out) is out
         np.testing.assert_array_equal(out, call(x, params, dtype=np.float16))
     assert call(x, params, dtype=np.float16)[0] != call(x, params)[0]
+    huge = QuantParams(1e5, 0, INT8)
+    np.testing.assert_array_equal(dequantize([1, -1], huge, dtype=np.float16, out=out), [np.inf, -np.inf])
 
 
 @pytest.mark.parametrize("view", [lambda x: x, lambda x: x[::-1]], ids=["itself", "itself reversed"])
@@ -462,6 +482,18 @@ def test_params_that_differ_in_one_field_are_unequal():
         QuantParams([0.1], [3], INT8, axis=1),
     ]
     assert all((a == b) == (i == j) for i, a in enumerate(many) for j, b in enumerate(many))
+    assert len({hash(params) for params in many}) == len(many)
+
+
+def test_params_print_as_they_are_made():
+    assert repr(P) == "QuantParams(scale=0.1, zero_point=3, grid=IntGrid(qmin=-128, qmax=127), axis=None)"
+    blocked = QuantParams([[0.5]], [[1]], INT4, axis=np.int64(-1), block_size=np.int8(2))
+    assert repr(blocked) == (
+        "QuantParams(scale=array([[0.5]]), zero_point=array([[1]]), grid=IntGrid(qmin=-8, qmax=7), axis=-1, "
+        "block_size=2)"
+    )
+    assert (type(blocked.axis), type(blocked.block_size)) == (int, int)
+    assert type(QuantParams([1.0], [0], INT8, axis=np.int64(0)).axis) is int
 
 
 @pytest.mark.parametrize("scale", [0.0, -1.0, np.nan, np.inf, -np.inf, 1e-40, 2.0**-127, 5e-324])

@@ -8,6 +8,7 @@ from hypothesis import given
 from strategies import BAD_TYPES, FLOAT_TYPES, LAYOUTS, int_or_float_arrays
 
 from quantnotes import Range, histogram_range, minmax_range, shortest_range
+from quantnotes.ranges import as_integers
 
 pytestmark = pytest.mark.usefixtures("both_kernels")
 
@@ -66,6 +67,11 @@ def test_extreme_floats():
     assert minmax_range(np.float32([3e38, -3e38])) == (float(np.float32(-3e38)), float(np.float32(3e38)))
     assert minmax_range(np.float16([60000, -60000])) == (-60000, 60000)
     assert minmax_range([5e-324, -5e-324]) == (-5e-324, 5e-324)
+
+
+def test_an_empty_list_counts_as_integers():
+    assert as_integers([], "q", 0, 1).dtype == np.int64
+    assert as_integers([[], []], "q", 0, 1).shape == (2, 0)
 
 
 # --- every range function -----------------------------------------------------------------------------------
