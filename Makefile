@@ -8,7 +8,7 @@ ROOT_FLAG := $(shell [ "$$(id -u)" = 0 ] && echo --allow-root)
 LAB_FLAGS ?=
 BENCH_FLAGS ?=
 
-.PHONY: help lab test test-pages test-extras notebooks lint fuzz bench binder-badge clean
+.PHONY: help lab test test-pages test-extras notebooks lint fuzz mutants bench binder-badge clean
 
 help:
 	@echo "make lab        open the notebooks in JupyterLab"
@@ -18,6 +18,7 @@ help:
 	@echo "make notebooks  run all notebooks in place and put their metadata in order"
 	@echo "make lint       ruff and mypy alone"
 	@echo "make fuzz       odd input to every public function, in the long form"
+	@echo "make mutants    change the basic modules line by line: do the tests notice?"
 	@echo "make bench      speed and memory, as ratios taken in one run"
 	@echo "make binder-badge  write Binder's badge into README.md, from the remote called origin"
 	@echo "make clean      remove .venv and what tools left behind"
@@ -56,6 +57,12 @@ notebooks: $(READY)
 fuzz: $(READY)
 	$(BIN)/pytest --hypothesis-profile=fuzz --dist=load tests/test_fuzz.py
 
+mutants: $(READY)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[mutants]"
+	rm -rf mutants
+	$(BIN)/mutmut run --max-children 2 > mutants.log
+	$(BIN)/python tools/mutation_report.py
+
 binder-badge: $(READY)
 	$(BIN)/python tools/binder_badge.py
 
@@ -63,4 +70,4 @@ bench: $(EXTRAS)
 	$(BIN)/pytest --override-ini=addopts= benchmarks $(BENCH_FLAGS)
 
 clean:
-	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis mutants mutants.log
