@@ -17,8 +17,6 @@ from numpy.typing import ArrayLike, NDArray
 
 from quantnotes import kernels
 from quantnotes.ranges import (
-    FLOAT32,
-    FLOAT64,
     MAX_BINS,
     NanPolicy,
     Range,
@@ -33,7 +31,6 @@ from quantnotes.ranges import (
 
 _MIN_EXPONENT = -1074  # 2**-1074 is the smallest positive float64
 _MAX_EXPONENT = 1023  # 2**1023 is the largest power of two
-_FLOAT32_WHOLE = 2**24  # up to here float32 holds every integer
 
 
 class Histogram:
@@ -285,13 +282,10 @@ def _count(
         if least < h.min or most > h.max:
             h._widen(float(least), float(most))
         h.n += data.size // len(histograms)
-    compute = compute_type(data.dtype)
-    if compute == FLOAT32 and any(
-        max(abs(h._first), abs(h._first + h._counts.size)) >= _FLOAT32_WHOLE for h in histograms
-    ):
-        compute = FLOAT64
+    # Exact in float32 too: these are bins of one batch, a float32 is in the first of them, and the floor of a
+    # float32 is one.
     bins = [kernels.Bins(h._k, h._first, h._counts) for h in histograms]
-    kernels.count_bins(data, bins, compute, axis)
+    kernels.count_bins(data, bins, compute_type(data.dtype), axis)
 
 
 def range_of(

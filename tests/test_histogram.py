@@ -171,7 +171,7 @@ def test_last_bit_is_that_of_the_larger_magnitude():
 
 
 def test_float32_data_in_bins_too_fine_for_float32():
-    """Beyond 2**24 float32 does not hold every bin's number: here not that of the first."""
+    """Beyond 2**24 float32 does not hold every bin's number, here not that of the first."""
     fine = [1e9 - 2.0**-20, 1e9]
     mixed = Histogram().update(np.array(fine)).update(np.float32([1e9]))
     assert mixed == histogram_of([*fine, 1e9])

@@ -225,7 +225,7 @@ def length_for_size(
 
 
 def checked(h: Histogram, x: ArrayLike, nan: NanPolicy) -> Array:
-    """Return the values of a batch as float64, 1-D, without NaN and -0.0, or raise as the right function does."""
+    """Return a batch as float64, 1-D, without NaN and -0.0, or raise as the right function does."""
     _update(Histogram(h.max_bins), x, nan)
     data = as_real(x).astype(np.float64).ravel()
     return data[~np.isnan(data)] + 0.0  # -0.0 counts as 0.0
