@@ -1,7 +1,7 @@
 """Say what `mutmut run` left: the share of changed lines that the tests notice, and each survivor as a diff.
 
-Fails if fewer than 95 of 100 are noticed. A survivor is a hole in the tests, or it changes nothing that can be
-seen: a default written out, a check that comes twice, a bound that only saves time.
+Fails if fewer than 95 of 100 are noticed. A survivor is a hole in the tests, or it changes nothing that can
+be seen: a default written out, a check that comes twice, a bound that only saves time.
 """
 
 from __future__ import annotations

@@ -35,7 +35,7 @@ def all_notebooks() -> list[Path]:
 
 
 def execute(notebook: Any, folder: Path) -> None:
-    """Run all cells from a fresh kernel, in the notebook's own folder; BLAS on one thread, as in the tests."""
+    """Run all cells from a fresh kernel, in the notebook's folder; BLAS on one thread, as in the tests."""
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     client = NotebookClient(notebook, timeout=CELL_SECONDS, resources={"metadata": {"path": str(folder)}})
     client.execute()
