@@ -101,9 +101,7 @@ def _operands(qx: ArrayLike, qw: ArrayLike, x_params: QuantParams, w_params: Qua
         raise ValueError(f"qx and qw need an axis to sum over, got shapes {x.shape} and {w.shape}")
     k_axis = max(w.ndim - 2, 0)
     if x.shape[-1] != w.shape[k_axis]:
-        raise ValueError(
-            f"qx has {x.shape[-1]} columns and qw {w.shape[k_axis]} rows, got shapes {x.shape} and {w.shape}"
-        )
+        raise ValueError(f"qx needs a column for each row of qw, got shapes {x.shape} and {w.shape}")
     zx, zw = _zero_point(x, x_params, x.ndim - 1, "x"), _zero_point(w, w_params, k_axis, "w")
     added = ((-2,) if x.ndim == 1 else ()) + ((-1,) if w.ndim == 1 else ())
     x, w = (x[None] if x.ndim == 1 else x), (w[:, None] if w.ndim == 1 else w)
@@ -228,20 +226,15 @@ def int_matmul(
     """
     x, w, zx, zw, added = _operands(qx, qw, x_params, w_params)
     sums = _dropped(_products(x - zx, w - zw), added)
-    if bias is not None:
-        sums = sums + _checked_bias(bias, sums.shape)
-    return _as_int32(sums, "results")
+    return _as_int32(sums if bias is None else sums + _checked_bias(bias, sums.shape), "results")
 
 
 def _checked_bias(bias: ArrayLike, shape: tuple[int, ...]) -> Array:
     array = as_integers(bias, "bias", INT32.min, INT32.max, "quantize_bias").astype(np.int64)
     try:
-        fits = np.broadcast_shapes(array.shape, shape) == shape
+        return np.broadcast_to(array, shape)
     except ValueError:
-        fits = False
-    if not fits:
-        raise ValueError(f"bias must broadcast against the result, {shape}, got shape {array.shape}")
-    return array
+        raise ValueError(f"bias must broadcast to the result, {shape}, got shape {array.shape}") from None
 
 
 def _as_int32(values: Array, what: str) -> Array:
@@ -308,9 +301,7 @@ def quantize_bias(bias: ArrayLike, x_params: QuantParams, w_params: QuantParams)
     with np.errstate(over="ignore"):
         scale = x_params.scale * np.asarray(w_params.scale)
     if not np.isfinite(scale).all():
-        raise ValueError(
-            f"the scale of the accumulator, {x_params.scale!r} * {w_params.scale!r}, is no float64"
-        )
+        raise ValueError(f"the accumulator's scale, {x_params.scale!r} * {w_params.scale!r}, is no float64")
     if scale.ndim and (not reals.ndim or reals.shape[-1] != scale.size):
         raise ValueError(
             f"bias must have, along its last axis, the {scale.size} channels of w_params, "
@@ -408,13 +399,12 @@ def requantize(acc: ArrayLike, m0: ArrayLike, shift: ArrayLike, zero_point: int,
     """
     check_grid(grid)
     sums = as_integers(acc, "acc", INT32.min, INT32.max).astype(np.int64)
-    m0_range = 2 ** (M0_BITS - 1), 2**M0_BITS - 1
-    factor = as_integers(m0, "m0", *m0_range, "fixed_point_multiplier").astype(np.int64)
+    factor = as_integers(m0, "m0", 2 ** (M0_BITS - 1), 2**M0_BITS - 1, "fixed_point_multiplier")
     right = as_integers(shift, "shift", MIN_SHIFT, 2**31).astype(np.int64)
     zero = as_integers(zero_point, "zero_point", grid.qmin, grid.qmax).astype(np.int64)
     _check_channels(sums, factor, right, zero)
     # From a shift of 32 on the product is below one half: 0, without a shift that int64 does not have.
-    factor = np.where(right > M0_BITS, 0, factor)
+    factor = np.where(right > M0_BITS, 0, factor.astype(np.int64))
     right = np.minimum(right, M0_BITS) + M0_BITS
     codes = sums * factor
     odd = (codes >> right) & 1  # is the last digit that stays odd? Then a tie goes up
@@ -431,8 +421,7 @@ def _check_channels(acc: Array, m0: Array, shift: Array, zero_point: Array) -> N
         raise ValueError(f"zero_point must be one integer, got shape {zero_point.shape}")
     if m0.shape != shift.shape or m0.ndim > 1:
         raise ValueError(
-            "m0 and shift must be of one shape, both integers or both 1-D, "
-            f"got shapes {m0.shape} and {shift.shape}"
+            f"m0 and shift must be integers, or 1-D of one shape, got {m0.shape} and {shift.shape}"
         )
     if m0.ndim and not acc.ndim:
         raise ValueError(f"acc has no axis for the {m0.size} channels of m0")
