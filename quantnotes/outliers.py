@@ -44,7 +44,7 @@ def note_histogram_scale(x: ArrayLike, int_max: float, bins: int = 100, keep: fl
         If `x` holds no real numbers, or `bins` is no integer.
     ValueError
         If `x` is empty or holds NaN or an infinity, `keep` is not in (0, 1], `int_max` is not positive,
-        `bins` is below 1 or above 2**24, or NumPy cannot cut so narrow a range into bins.
+        `bins` is below 1 or above 2**24, or NumPy cannot cut so narrow or wide a range into bins.
 
     Notes
     -----
@@ -63,7 +63,12 @@ def note_histogram_scale(x: ArrayLike, int_max: float, bins: int = 100, keep: fl
     _check_keep(keep)
     if not int_max > 0:
         raise ValueError(f"int_max must be above 0, got {int_max!r}")
-    counts, edges = np.histogram(array + np.uint8(0) if array.dtype == bool else array, _bin_count(bins))
+    number = _bin_count(bins)
+    try:
+        with np.errstate(over="raise"):
+            counts, edges = np.histogram(array + np.uint8(0) if array.dtype == bool else array, number)
+    except FloatingPointError:
+        raise ValueError(f"x is too far apart to be cut into bins in its own {array.dtype}") from None
     left, right = 0, len(counts) - 1
     while counts[left:right].sum() / len(array) > keep:
         if counts[left] <= counts[right]:

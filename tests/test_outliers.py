@@ -125,6 +125,22 @@ def test_note_scale_costs_11_db_on_clean_data(seed):
     assert note_ledger(clean, clean).sqnr_db == pytest.approx(27.7, abs=0.8)
 
 
+@pytest.mark.parametrize(
+    "x",
+    [
+        np.array([-1.7e308, 1.7e308]),
+        np.array([-np.finfo(np.float64).max, 0.0]),
+        np.array([-3e38, 3e38], np.float32),
+        np.array([-60000, 60000], np.float16),
+    ],
+    ids=lambda x: f"{x.dtype} {x[0]:.1e} {x[1]:.1e}",
+)
+def test_note_scale_of_a_range_that_its_dtype_does_not_hold(x):
+    """The note computes in the data's own type; the width overflows, or the sum of three bins does."""
+    with pytest.raises(ValueError, match=str(x.dtype)):
+        note_histogram_scale(x, 127, bins=3)
+
+
 def test_note_scale_of_booleans():
     """NumPy warns when it counts them."""
     x = np.random.default_rng(0).random(50) < 0.5
