@@ -5,78 +5,16 @@ for the first it takes one alone. QLinearMatMul takes three of the eight triples
 ONNX Runtime wraps around, and we raise: that has a test of its own, and no part in the comparisons.
 """
 
-import functools
-
+import engine
 import numpy as np
-import onnxruntime
 import pytest
-from onnx import TensorProto, helper
+from engine import GRIDS, matmul_integer, need_exact_kernel, run, saturates, zero_point
 from reference import assert_same_bits
 
-from quantnotes import INT8, UINT8, QuantParams, fixed_point_multiplier, int_matmul, requantize
+from quantnotes import INT8, UINT8, IntGrid, QuantParams, fixed_point_multiplier, int_matmul, requantize
 
-GRIDS = {"int8": INT8, "uint8": UINT8}
-PROTO = {"int8": TensorProto.INT8, "uint8": TensorProto.UINT8}
-PROTO |= {"int32": TensorProto.INT32, "float": TensorProto.FLOAT}
 PAIRS = [(x, w) for x in GRIDS for w in GRIDS]
 TRIPLES = [("int8", "int8", "int8"), ("uint8", "int8", "uint8"), ("uint8", "uint8", "uint8")]
-
-
-@functools.cache
-def session(operator, inputs, output):
-    """A model of one node, whose inputs are all inputs of the model."""
-    named = [helper.make_tensor_value_info(f"x{i}", PROTO[kind], None) for i, kind in enumerate(inputs)]
-    result = helper.make_tensor_value_info("y", PROTO[output], None)
-    node = helper.make_node(operator, [value.name for value in named], ["y"])
-    model = helper.make_model(
-        helper.make_graph([node], operator, named, [result]),
-        opset_imports=[helper.make_opsetid("", 21)],
-        ir_version=10,
-    )
-    return onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
-
-
-def run(operator, inputs, output):
-    kinds = tuple("float" if value.dtype == np.float32 else value.dtype.name for value in inputs)
-    feed = {f"x{i}": value for i, value in enumerate(inputs)}
-    return session(operator, kinds, output).run(None, feed)[0]
-
-
-def zero_point(params):
-    return np.asarray(params.zero_point).astype(params.grid.dtype)
-
-
-def matmul_integer(qx, qw, x_params, w_params):
-    return run("MatMulInteger", [qx, qw, zero_point(x_params), zero_point(w_params)], "int32")
-
-
-@functools.cache
-def saturates(x, w):
-    """True if the kernel for this pair adds products in 16 bits, and cuts them off there.
-
-    The product of two uint8 and int8 ends, twice: 255 * 127 + 255 * 127 does not fit 16 bits. Kernels for
-    processors without VNNI instructions add such pairs with saturation. Short and long sums, one row and
-    many, may have kernels of their own.
-    """
-    for qx in (GRIDS[x].qmin, GRIDS[x].qmax):
-        for qw in (GRIDS[w].qmin, GRIDS[w].qmax):
-            for rows, k, columns in ((1, 2, 1), (1, 64, 16), (8, 64, 16)):
-                left, right = (
-                    np.full((rows, k), qx, GRIDS[x].dtype),
-                    np.full((k, columns), qw, GRIDS[w].dtype),
-                )
-                zeros = QuantParams(1.0, 0, GRIDS[x]), QuantParams(1.0, 0, GRIDS[w])
-                if (matmul_integer(left, right, *zeros) != k * qx * qw).any():
-                    return True
-    return False
-
-
-def need_exact_kernel(x, w):
-    if saturates(x, w):
-        pytest.skip(
-            f"ONNX Runtime's {x} x {w} kernel on this processor (no VNNI?) "
-            "saturates pairs of products at 16 bits"
-        )
 
 
 def saturating_kernel(qx, qw, x_params, w_params):
@@ -87,10 +25,21 @@ def saturating_kernel(qx, qw, x_params, w_params):
 
 
 def test_the_detection_sees_a_saturating_kernel(monkeypatch):
-    monkeypatch.setitem(globals(), "matmul_integer", saturating_kernel)
+    monkeypatch.setattr(engine, "matmul_integer", saturating_kernel)
     assert saturates.__wrapped__("uint8", "int8")
     assert saturates.__wrapped__("uint8", "uint8")
     assert saturates.__wrapped__("int8", "int8")  # 2 * 128 * 128 = 32768, by one
+
+
+def test_a_kernel_that_saturates_is_the_one_that_notebook_07_describes():
+    """Runs only where there is one: its sums are those of pairs cut off at 16 bits, to the bit."""
+    if not saturates("uint8", "int8"):
+        pytest.skip("ONNX Runtime's uint8 x int8 kernel sums exactly on this processor")
+    rng, params = np.random.default_rng(5), (QuantParams(1.0, 0, UINT8), QuantParams(1.0, 0, INT8))
+    qx, qw = codes(rng, UINT8, (64, 128)), codes(rng, INT8, (128, 96))
+    theirs = matmul_integer(qx, qw, *params)
+    assert_same_bits(theirs, saturating_kernel(qx, qw, *params).astype(np.int32))
+    assert (theirs != int_matmul(qx, qw, *params)).any()
 
 
 each_pair = pytest.mark.parametrize(("x", "w"), PAIRS)
@@ -121,6 +70,19 @@ def test_two_million_outputs_of_random_codes(x, w):
             assert_same_bits(found, matmul_integer(qx, qw, x_params, w_params))
             compared += found.size
     assert compared >= 10**6
+
+
+def test_weights_of_seven_bits_are_exact_on_every_processor():
+    """The remedy, ONNX Runtime's reduce_range: 2 * 255 * 64 fits 16 bits, so that no kernel may saturate."""
+    rng, grid = np.random.default_rng(6), IntGrid.of(7)
+    for zx in ends(UINT8):
+        for zw in ends(grid):
+            x_params, w_params = QuantParams(1.0, zx, UINT8), QuantParams(1.0, zw, grid)
+            qx, qw = codes(rng, UINT8, (512, 64)), codes(rng, grid, (64, 512))
+            qx[:8], qw[:, :8], qw[:, 8:16] = 255, grid.qmin, grid.qmax
+            assert_same_bits(
+                int_matmul(qx, qw, x_params, w_params), matmul_integer(qx, qw, x_params, w_params)
+            )
 
 
 @each_pair
