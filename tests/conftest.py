@@ -17,9 +17,10 @@ settings.register_profile(
     "ci", settings.get_profile("local"), derandomize=True, database=None, print_blob=True
 )
 settings.register_profile("fuzz", settings.get_profile("local"), max_examples=10_000)  # `make fuzz`
-settings.register_profile(  # the museum's gate: no time is spent on a smaller example
+settings.register_profile(  # the museum's gate: many runs, and no time is spent on a smaller example
     "gate",
     settings.get_profile("local"),
+    max_examples=50,
     derandomize=True,
     database=None,
     phases=[Phase.explicit, Phase.generate],

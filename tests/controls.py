@@ -134,3 +134,11 @@ TWINS = {
     "quantnotes.pack_int4": unchanged(pack_int4),
     "quantnotes.unpack_int4": unchanged(unpack_int4),
 }
+
+
+def groups(tests_of):
+    """The targets that share their tests, by the names of these: one run is enough for all of them."""
+    found = {}
+    for target in TWINS:
+        found.setdefault(", ".join(tests_of(target)), []).append(target)
+    return found

@@ -2,10 +2,11 @@
 
     python tests/gate.py CASE ...
 
-A case is the name of a specimen, or that of a function, whose plain right version is put in its place. Each
-runs in its own process, forked where the system can, from one that has imported what takes long. The tests
-are those of the function: contract, properties, oracles. What counts is the first *assertion* that fails: an
-error on the way there is noted, but would also come from what is merely broken. A line of JSON each.
+A case is the name of a specimen; or that of a group of functions, those with the same tests, and then plain
+right versions are put in the place of all of them. Each runs in its own process, forked where the system
+can, from one that has imported what takes long. The tests are those of the function: contract, properties,
+oracles. What counts is the first *assertion* that fails: an error on the way there is noted, but would also
+come from what is merely broken. A line of JSON each.
 """
 
 import json
@@ -91,24 +92,30 @@ def put_in_place(right, wrong, target):
                     setattr(module, name, wrong)
 
 
+def tests_of(target):
+    """The test modules of a function, which also name the group that it is in."""
+    return TESTS[target.split(".")[1]]
+
+
 def functions_of(case):
-    """Return right, wrong and target of a specimen, or right, right and target of a control."""
+    """Return right, wrong and target of a specimen, or right, right and target of each control of a group."""
     import controls
 
     from quantnotes import mutants
 
-    if case in controls.TWINS:
-        found = next(specimen for specimen in mutants.specimens() if specimen.target == case)
-        return found.right, controls.TWINS[case], case
+    groups = controls.groups(tests_of)
+    if case in groups:
+        rights = {specimen.target: specimen.right for specimen in mutants.specimens()}
+        return [(rights[target], controls.TWINS[target], target) for target in groups[case]]
     found = mutants.specimen(case)
-    return found.right, found.wrong, found.target
+    return [(found.right, found.wrong, found.target)]
 
 
 def run(case):
     """Run the tests on one case, in this process: it is of no use afterwards."""
-    right, wrong, target = functions_of(case)
-    put_in_place(right, wrong, target)
-    files = [str(ROOT / "tests" / f"test_{name}.py") for name in TESTS[target.split(".")[1]]]
+    for right, wrong, target in functions_of(case):
+        put_in_place(right, wrong, target)
+    files = [str(ROOT / "tests" / f"test_{name}.py") for name in tests_of(target)]
     os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"  # most of the start-up time is theirs
     options = [
         "-q",

@@ -12,12 +12,14 @@ from pathlib import Path
 import controls
 import numpy as np
 import pytest
+from gate import tests_of
 
 import quantnotes
 from quantnotes import INT8, mutants
 from quantnotes.mutants import HALLS, Curves, Specimen, hunt, specimens
 
 ALL = specimens()
+CONTROLS = controls.groups(tests_of)
 each = pytest.mark.parametrize("specimen", ALL, ids=lambda s: s.name.replace(" ", "-"))
 
 
@@ -155,7 +157,7 @@ def test_catalogue_lists_every_label():
 @pytest.fixture(scope="module")
 def gate():
     """What became of every case: the tests of its function were run with it in place."""
-    cases = [*controls.TWINS, *(specimen.name for specimen in ALL)]
+    cases = [*CONTROLS, *(specimen.name for specimen in ALL)]
     script = Path(__file__).with_name("gate.py")
     done = subprocess.run([sys.executable, script, *cases], capture_output=True, text=True)
     assert not done.returncode, done.stderr
@@ -172,9 +174,9 @@ def test_is_killed_by_an_assertion_of_the_project(specimen, gate, record_propert
     record_property("killed_by", (specimen.name, result["killed_by"]))
 
 
-@pytest.mark.parametrize("target", controls.TWINS)
-def test_the_same_without_the_mistake_passes(target, gate):
-    result = gate[target]
+@pytest.mark.parametrize("group", CONTROLS)
+def test_the_same_without_the_mistakes_passes(group, gate):
+    result = gate[group]
     assert (result["killed_by"], result["errors"]) == (None, [])
     assert result["tests"] > 20
 
