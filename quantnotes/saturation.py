@@ -20,7 +20,7 @@ from quantnotes.ranges import as_real, compute_type, some_finite_data
 from quantnotes.tables import html_table, percent, text_table
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class CodeLedger:
     """What became of a tensor's values: which codes they use, what was clipped, how large the error is.
 
@@ -109,6 +109,8 @@ class CodeLedger:
     def __str__(self) -> str:
         return text_table(self._rows())
 
+    __repr__ = __str__
+
     def _repr_html_(self) -> str:
         return html_table(self._rows())
 
@@ -116,7 +118,7 @@ class CodeLedger:
 _COLUMNS = ("", "codes used", "entropy, bits", "ends", "clipped", "SQNR, dB")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class LedgerTable:
     """Several ledgers side by side, one a row; made by :func:`ledger_table`.
 
@@ -154,6 +156,8 @@ class LedgerTable:
 
     def __str__(self) -> str:
         return text_table(self._rows(), right=True)
+
+    __repr__ = __str__
 
     def _repr_html_(self) -> str:
         return html_table(self._rows(), head=True)

@@ -27,6 +27,7 @@ TENSORS = ("gelu_output", "layernorm_output", "attention_probabilities", "query_
 SCHEMES = {"asymmetric": asymmetric_params, "symmetric": symmetric_params}
 _STYLE = {"description_width": "9em"}
 _LAYOUT = {"width": "32em"}
+_IMAGE = {"align_self": "flex-start", "max_width": "100%"}  # not stretched to the width of the page
 _DPI = 80  # fewer dots than a static figure has: a slider must redraw within 200 ms
 
 
@@ -82,7 +83,7 @@ def explore(draw: Callable[..., Any], alt: str, **controls: Any) -> Any:
         figure = draw(**{name: control.value for name, control in controls.items()})
         return plots.png(figure, dpi=_DPI)
 
-    image = ipywidgets.Image(value=picture(), format="png")
+    image = ipywidgets.Image(value=picture(), format="png", layout=_IMAGE)
     for control in controls.values():
         control.observe(lambda _: setattr(image, "value", picture()), names="value")
     box = ipywidgets.VBox([*controls.values(), image])

@@ -215,6 +215,7 @@ def test_prints_as_an_aligned_table(printed):
     assert len({m.start(2) for m in rows}) == 1 or len({m.end(2) for m in rows}) == 1
     assert re.search(rf"\b{printed.codes_used}\b.*\b256\b", str(printed))
     assert f"{printed.sqnr_db:.1f}" in str(printed)
+    assert repr(printed) == str(printed)  # an editor that shows no HTML shows the table too
 
 
 def test_renders_as_an_html_table(printed):
@@ -223,6 +224,12 @@ def test_renders_as_an_html_table(printed):
     assert html.count("<tr") == html.count("</tr>") >= 6
     assert re.search(rf"\b{printed.codes_used}\b", html)
     assert f"{printed.sqnr_db:.1f}" in html
+
+
+def test_a_table_of_ledgers_shows_itself(printed):
+    table = ledger_table({"one": printed, "two": printed})
+    assert repr(table) == str(table)
+    assert len(str(table).splitlines()) == 3
 
 
 def test_the_largest_floats():
