@@ -1,20 +1,18 @@
 """One explorer a notebook: sliders over a figure, on the same functions that draw the static ones.
 
-Every explorer goes through `explore`, which shows a live widget where a kernel runs and a picture where
-none does (GitHub, a printed page), in one output. The only module that imports ipywidgets. Left out:
-anything that a static figure does not say as well.
+Left out: anything that a static figure does not say as well.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from functools import cache
 from typing import Any
 
-import ipywidgets
 import numpy as np
 
 from quantnotes import plots, samples
 from quantnotes.asymmetric import asymmetric_params
+from quantnotes.controls import choice, explore, slider
 from quantnotes.grid import INT8, INT16, IntGrid
 from quantnotes.integer import fixed_point_multiplier, requantize
 from quantnotes.mapping import QuantParams, fake_quantize
@@ -25,71 +23,6 @@ from quantnotes.symmetric import symmetric_params
 
 TENSORS = ("gelu_output", "layernorm_output", "attention_probabilities", "query_weight")
 SCHEMES = {"asymmetric": asymmetric_params, "symmetric": symmetric_params}
-_STYLE = {"description_width": "9em"}
-_LAYOUT = {"width": "32em"}
-_IMAGE = {"align_self": "flex-start", "max_width": "100%"}  # not stretched to the width of the page
-_DPI = 80  # fewer dots than a static figure has: a slider must redraw within 200 ms
-
-
-def slider(label: str, value: float, low: float, high: float, step: float) -> Any:
-    """Make a labelled slider; whole numbers where `step` is one. It acts when it is let go of."""
-    kind = ipywidgets.IntSlider if isinstance(step, int) else ipywidgets.FloatSlider
-    return kind(
-        value=value,
-        min=low,
-        max=high,
-        step=step,
-        description=label,
-        continuous_update=False,
-        style=_STYLE,
-        layout=_LAYOUT,
-    )
-
-
-def choice(label: str, options: Any) -> Any:
-    """Make a labelled drop-down of the options."""
-    return ipywidgets.Dropdown(options=list(options), description=label, style=_STYLE, layout=_LAYOUT)
-
-
-def explore(draw: Callable[..., Any], alt: str, **controls: Any) -> Any:
-    """Display controls over the figure that `draw` makes of their values, and return the box of them.
-
-    Parameters
-    ----------
-    draw : callable
-        Takes the value of each control by name, returns a figure.
-    alt : str
-        What the figure shows as it is first drawn.
-    **controls : Widget
-        By the name of the argument.
-
-    Returns
-    -------
-    VBox
-        The controls, and last the image.
-
-    Examples
-    --------
-    >>> bits = slider("bits", 3, 2, 8, 1)
-    >>> empty = plots.figure_of(plots.axes())
-    >>> box = explore(lambda bits: empty, alt="nothing", bits=bits)  # doctest: +ELLIPSIS
-    {...
-    >>> len(box.children)
-    2
-    """
-    from IPython.display import display
-
-    def picture() -> bytes:
-        figure = draw(**{name: control.value for name, control in controls.items()})
-        return plots.png(figure, dpi=_DPI)
-
-    image = ipywidgets.Image(value=picture(), format="png", layout=_IMAGE)
-    for control in controls.values():
-        control.observe(lambda _: setattr(image, "value", picture()), names="value")
-    box = ipywidgets.VBox([*controls.values(), image])
-    static = {"image/png": plots.encoded(image.value), "text/plain": alt}
-    display({**box._repr_mimebundle_(), **static}, raw=True, metadata={"image/png": {"alt": alt}})
-    return box
 
 
 def mapping_explorer() -> None:
@@ -200,14 +133,19 @@ def calibration_explorer() -> None:
     bell = np.random.default_rng(0).standard_normal(20_000)
     clips = np.linspace(0.5, 5.0, 46)
 
-    def draw(bits: int, clip: float) -> Any:
-        grid = IntGrid.of(bits, narrow=True)
-        parts = []
+    @cache
+    def parts(grid: IntGrid) -> tuple[Any, Any]:
+        pairs = []
         for a in clips:
             error = (fake_quantize(bell, QuantParams(a / grid.qmax, 0, grid), dtype=np.float64) - bell) ** 2
             inside = np.abs(bell) <= a
-            parts.append((np.sum(error[inside]) / bell.size, np.sum(error[~inside]) / bell.size))
-        rounding, clipping = np.transpose(parts)
+            pairs.append((np.sum(error[inside]) / bell.size, np.sum(error[~inside]) / bell.size))
+        rounding, clipping = np.transpose(pairs)
+        return rounding, clipping
+
+    def draw(bits: int, clip: float) -> Any:
+        grid = IntGrid.of(bits, narrow=True)
+        rounding, clipping = parts(grid)
         best = float(clips[np.argmin(rounding + clipping)])
         ax = plots.noises(clips, rounding, clipping, {"least sum": best, "your clip": clip}, "clip, in σ")
         sqnr = code_ledger(bell, QuantParams(clip / grid.qmax, 0, grid)).sqnr_db

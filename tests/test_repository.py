@@ -44,14 +44,15 @@ ORDER = [
     "export",
     "training",
     "plots",
+    "controls",
     "widgets",
     "exercises",
     "__main__",
 ]
 HEAVY = {
     "matplotlib": {"plots"},
-    "ipywidgets": {"widgets"},
-    "IPython": {"plots", "widgets"},
+    "ipywidgets": {"controls"},
+    "IPython": {"controls", "plots"},
     "numba": {"kernels"},
     "dask": {"distributed"},
     "onnx": {"export"},

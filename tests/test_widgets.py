@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from quantnotes import widgets
 
-EXPLORERS = ["mapping", "asymmetric", "symmetric", "codes", "filter", "multiplier", "ladder"]
+EXPLORERS = [name.removesuffix("_explorer") for name in dir(widgets) if name.endswith("_explorer")]
 
 
 @pytest.fixture
@@ -69,6 +69,39 @@ def test_controls_are_labelled(name, boxes):
         assert control.description
         if isinstance(control, ipywidgets.FloatSlider):
             assert "(" in control.description  # a unit: real values, or a share
+
+
+@pytest.mark.parametrize("name", EXPLORERS)
+def test_nothing_is_cut_off(name, boxes, monkeypatch):
+    """The axes keep their places, whatever numbers come to stand beside them."""
+    drawn, png = [], widgets.plots.png
+    monkeypatch.setattr(widgets.plots, "png", lambda figure, dpi: drawn.append(figure) or png(figure, dpi))
+    getattr(widgets, f"{name}_explorer")()
+    controls = boxes[0].children[:-1]
+    for control in controls:
+        first = control.value
+        for value in extremes(control):
+            control.value = value
+        control.value = first
+    assert len(drawn) > 2
+    for figure in drawn:
+        inside, (width, height) = figure.get_tightbbox(), figure.get_size_inches()
+        assert min(inside.x0, inside.y0, width - inside.x1, height - inside.y1) > -0.005
+
+
+def test_the_axes_keep_their_places(shown, monkeypatch):
+    drawn, png = [], widgets.plots.png
+    monkeypatch.setattr(widgets.plots, "png", lambda figure, dpi: drawn.append(figure) or png(figure, dpi))
+
+    def draw(value):
+        ax = widgets.plots.axes()
+        ax.set_title("a title" * value)
+        return ax.figure
+
+    box = widgets.explore(draw, "nothing", value=widgets.slider("value", 1, 0, 2, 1))
+    box.children[0].value = 0
+    first, second = (figure.axes[0].get_position().bounds for figure in drawn)
+    assert first == second != widgets.plots.axes().get_position().bounds
 
 
 def test_an_error_in_a_figure_is_not_hidden(shown):
