@@ -439,6 +439,30 @@ assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     )
 
 
+@pytest.mark.parametrize(
+    "later",
+    [
+        "threading.Thread(target=lambda: (threading.main_thread().join(), work())).start()",
+        "atexit.register(work)",
+    ],
+    ids=["a thread that outlives the main one", "at exit"],
+)
+def test_when_no_more_threads_may_be_started_the_caller_does_it_all(fused, later):
+    """The pool's threads are gone by then."""
+    done = python(
+        WORK
+        + f"""
+import atexit, threading
+def work():
+    assert quantize(x, QuantParams(0.5, 0, INT8))[[0, -1]].tolist() == [-2, 2]
+    assert Histogram().update(x).n == x.size
+    print("done")
+{later}
+"""
+    )
+    assert done.stdout.split() == ["done"], done.stderr
+
+
 # --- parts, and files larger than memory --------------------------------------------------------------------
 
 

@@ -16,7 +16,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache
 from itertools import pairwise
 from types import FunctionType
@@ -101,6 +101,19 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_pool.cache_clear)  # a child has the object, but not its threads
 
 
+def _help(take: Callable[[], list[Any]], number: int) -> list[Future[list[Any]]]:
+    """Let `number` other threads take, or none once the main thread has ended: the pool is gone by then."""
+    others: list[Future[list[Any]]] = []
+    while len(others) < number:
+        try:
+            others.append(_pool().submit(take))
+        except RuntimeError as error:  # there is no public way to ask beforehand
+            if "shutdown" not in str(error):
+                raise
+            break
+    return others
+
+
 def run(loop: Callable[..., Any], rows: Rows, *args: Any, by_columns: bool = False) -> list[Any]:
     """Call a loop for each piece, on all cores, this thread among them, and return what it returns."""
     pieces, steps = rows.pieces(by_columns), rows[1:]
@@ -110,7 +123,7 @@ def run(loop: Callable[..., Any], rows: Rows, *args: Any, by_columns: bool = Fal
     def take() -> list[Any]:
         return [work(*args, steps, piece) for piece in left]
 
-    others = [_pool().submit(take) for _ in range(min(THREADS, len(pieces)) - 1)]
+    others = _help(take, min(THREADS, len(pieces)) - 1)
     results = take()
     for other in others:
         results += other.result()
