@@ -260,7 +260,7 @@ def update_channels(
     array = as_real(x)
     axis = None if axis is None else channel_axis(axis, array.ndim)
     batch = [Histogram(h.max_bins) for h in histograms]  # a value that is refused must change nothing
-    for part, place in kernels.parts(array):
+    for part, place in kernels.parts(array) if array.size else ():  # no elements, or not even channels
         here = batch if axis is None else batch[place[axis]]
         low, high = (np.atleast_1d(end) for end in kernels.minmax(part, compute_type(part.dtype), axis))
         if np.isfinite(low).all() and np.isfinite(high).all():

@@ -306,3 +306,11 @@ def test_grid_must_be_one(range_of, grid):
 def test_an_unknown_policy_is_refused_with_a_histogram_too(range_of):
     with pytest.raises(ValueError, match="nan"):
         range_of(Histogram().update([-1.0, 2.0]), nan="drop")
+
+
+@pytest.mark.parametrize(("shape", "axis"), [((3, 0), 1), ((0, 3), 0), ((0, 0), 1), ((2, 0, 3), -2)])
+def test_an_array_without_channels_is_nothing_observed(shape, axis):
+    calibrator = Calibrator("mse", axis=axis).observe(np.zeros(shape))
+    with pytest.raises(ValueError, match="nothing has been observed yet"):
+        calibrator.params()
+    assert calibrator.observe(np.ones((2, 2, 2)[: len(shape)])).n > 0
