@@ -19,6 +19,8 @@ def _bytes(answer: Any) -> str | None:
         "That is what is read; what is written counts too.": 9,
         "That is what one pass would move. Here are three.": 5,
         "The subtraction has an array of its own: three passes, not two.": 13,
+        "The cast is a pass too: it reads the codes and writes an array of its own.": 16,
+        "The codes are read too, a byte each.": 20,
     }
     return hint_for(answer, mistakes, "Three passes: cast, subtract, multiply. Each reads and writes.")
 
@@ -28,7 +30,7 @@ def _cores(answer: Any) -> str | None:
         return None
     mistakes = {
         "That is how many elements memory can feed in a ns. How many cores keep up with it?": 8,
-        "An element is not a byte: four are read for it and one is written.": 10,
+        "40 are bytes and 4 are elements: turn one into the other first.": 10,
         "What is written goes over the same memory: five bytes an element, not four.": 2.5,
         "The two are well matched at that number; one more has nothing left to move.": 3,
     }
@@ -39,15 +41,24 @@ def _cores(answer: Any) -> str | None:
 
 def _function(answer: Callable[..., Any]) -> str | None:
     def fails(counts: list[int], first: int, right: tuple[list[int], int]) -> bool:
-        found = answer(list(counts), first)
+        found = answer(np.array(counts), first)
         return differs(np.asarray(found[0]).tolist(), right[0]) or differs(found[1], right[1])
 
-    hint = unfinished(answer([1, 2, 3, 4], 0))
+    result = answer(np.array([1, 2, 3, 4]), 2)
+    hint = unfinished(result)
     if hint:
         return hint
-    if fails([1, 2, 3, 4], 0, ([3, 7], 0)):
-        return "Bins 0 to 3 hold 1, 2, 3, 4: twice as wide, bins 0 and 1 hold 3 and 7."
-    if fails([1, 2, 3], 0, ([3, 3], 0)):
+    if not isinstance(result, tuple | list) or [np.ndim(part) for part in result] != [1, 0]:
+        return "It returns two things: the counts, and the number of the first bin."
+    if differs(result[0], [3, 7]):
+        return "Bins 2 to 5 hold 1, 2, 3, 4: twice as wide, bins 1 and 2 hold 3 and 7."
+    if differs(result[1], 1):
+        return "The counts of bins 2 to 5 are right. Bin 2 lies in number 1 of the wider ones, the first."
+    try:
+        lost = fails([1, 2, 3], 0, ([3, 3], 0))
+    except ValueError:  # of reshape, or of halves that do not match
+        lost = True
+    if lost:
         return "An odd number of bins: the last one shares its wide bin with nobody, and must not be lost."
     if fails([1, 2, 3], 5, ([1, 5], 2)):
         return "Which bins go together depends on their numbers, 5 | 6 and 7, not on where the list begins."
