@@ -1,9 +1,9 @@
 """The harness of `make bench`: ours against a peer, in turn, in one process; the median of the ratios.
 
-pytest-benchmark times ours. The peer runs, and is timed, in what it calls before each round: a machine that
-is disturbed then disturbs both. Before each call the machine is left idle for `PAUSE`, since the threads of
-ONNX Runtime go on spinning for a while, on the cores that the other needs. Nothing fails for being slow: a
-table at the end says what missed its target.
+pytest-benchmark times ours. The peer runs, and is timed, in what it calls before each round or, every other
+time, after it: a machine that is disturbed then disturbs both, and neither is always first. Before each call
+the machine is left idle for `PAUSE`, since the threads of ONNX Runtime go on spinning for a while, on the
+cores that the other needs. Nothing fails for being slow: a table at the end says what missed its target.
 """
 
 from __future__ import annotations
@@ -72,19 +72,31 @@ class Against:
         pause: float = PAUSE,
     ) -> None:
         seconds: list[float] = []
+        turn = 0
 
-        def before() -> None:
-            time.sleep(pause)
+        def timed() -> None:
             start = time.perf_counter()
             theirs()
             seconds.append(time.perf_counter() - start)
+
+        def before() -> None:
+            nonlocal turn
+            turn += 1
             time.sleep(pause)
+            if turn % 2:
+                timed()
+                time.sleep(pause)
+
+        def after() -> None:
+            if not turn % 2:
+                time.sleep(pause)
+                timed()
 
         def dropped() -> None:
             ours()  # its result is let go of at once, as the peer's is: pytest-benchmark would keep it
 
         ours(), theirs()
-        self.benchmark.pedantic(dropped, setup=before, rounds=rounds)
+        self.benchmark.pedantic(dropped, setup=before, teardown=after, rounds=rounds)
         pairs = list(zip(self.benchmark.stats.stats.data, seconds, strict=True))
         medians = [statistics.median(side) for side in zip(*pairs, strict=True)]
         each = [None, None] if elements is None else [1e9 * median / elements for median in medians]
