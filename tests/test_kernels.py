@@ -534,7 +534,7 @@ def kept_memory(monkeypatch):
     if not hasattr(mmap, "MAP_PRIVATE"):
         pytest.skip("memory is kept on Unix only")
     monkeypatch.setattr(memory, "LEAST", 1)
-    monkeypatch.setattr(memory, "_block", None)
+    monkeypatch.setattr(memory, "_blocks", [])
     return memory
 
 
@@ -582,10 +582,23 @@ def test_results_that_live_side_by_side_share_nothing(kept_memory):
 def test_only_so_much_memory_is_kept(kept_memory, monkeypatch):
     monkeypatch.setattr(memory, "MOST", 1000)
     quantize(np.ones(1001), QuantParams(1.0, 0, INT8))
-    assert memory._block is None
-    quantize(np.ones(900), QuantParams(1.0, 0, INT8))
-    quantize(np.ones(1001), QuantParams(1.0, 0, INT8))
-    assert len(memory._block) == 900
+    assert memory._blocks == []
+    results = [quantize(np.ones(n), QuantParams(1.0, 0, INT8)) for n in (900, 1001, 800, 700)]
+    assert [len(block.memory) for block in memory._blocks] == [900, 800]
+    del results
+    quantize(np.ones(950), QuantParams(1.0, 0, INT8))
+    assert [len(block.memory) for block in memory._blocks] == [950]
+
+
+def test_a_loop_that_keeps_its_last_result_takes_turns(kept_memory):
+    """The old result still lives when the new one is made."""
+    places, codes = [], None
+    for n in range(6):
+        codes = quantize(np.full(100, n, np.float32), QuantParams(1.0, 0, INT8))
+        places.append(address(codes))
+    assert codes.tolist() == [5] * 100
+    assert places[::2] == [places[0]] * 3
+    assert places[1::2] == [places[1]] * 3
 
 
 def test_threads_are_lent_different_memory(kept_memory):
@@ -620,6 +633,24 @@ def test_a_forked_child_writes_to_memory_of_its_own(kept_memory):
             os._exit(0)
         assert os.waitpid(child, 0)[1] == 0
         assert np.all(q == 1)
+        """
+    )
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+def test_a_child_forked_while_memory_is_lent_is_lent_some_too(kept_memory):
+    python(
+        """
+        import os
+        import numpy as np
+        from quantnotes import INT8, QuantParams, quantize
+        from quantnotes.kernels import memory
+        memory.LEAST = 1
+        with memory._lock:
+            child = os.fork()
+            if not child:
+                os._exit(int(quantize(np.ones(5000), QuantParams(1.0, 0, INT8)).sum() != 5000))
+        assert os.waitpid(child, 0)[1] == 0
         """
     )
 

@@ -2,16 +2,19 @@
 
 Memory that is new to a process costs as much as quantizing into it: the system has to clear each page. What
 the C library gets back it hands out again only up to 32 MB (glibc), and more than that it returns to the
-system. So one block of at most 64 MB is kept here, and lent again as soon as nothing refers to the result
-that had it. (ONNX Runtime's arena, and PyTorch's allocator on a GPU, keep all that they ever had.)
+system. So two blocks of at most 64 MB are kept here, and lent again as soon as nothing refers to the result
+that had them: two, because a loop still holds its last result while it makes the next. (ONNX Runtime's
+arena, and PyTorch's allocator on a GPU, keep all that they ever had.)
 """
 
 from __future__ import annotations
 
 import math
 import mmap
+import os
 import threading
 import weakref
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -21,9 +24,24 @@ Array = NDArray[Any]
 
 LEAST, MOST = 1 << 25, 1 << 26  # bytes
 
+
+@dataclass(frozen=True, eq=False)
+class _Block:
+    memory: mmap.mmap
+    holder: weakref.ref[Array]  # who has it
+
+
 _lock = threading.Lock()
-_block: mmap.mmap | None = None  # what is kept, and who has it
-_holder: weakref.ref[Array] | None = None
+_blocks: list[_Block] = []  # what is kept
+
+
+def _forget_the_lock() -> None:
+    global _lock
+    _lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_the_lock)  # a thread that is not in the child may have held it
 
 
 def empty_like(x: Array, dtype: np.dtype[Any]) -> Array:
@@ -36,19 +54,26 @@ def empty_like(x: Array, dtype: np.dtype[Any]) -> Array:
 
 
 def _lend(shape: list[int], dtype: np.dtype[Any]) -> Array:
-    """Return an array in the block, or in a new one if that is too small or in use.
+    """Return an array in a block that is kept and free, or in a new one; kept, if there are less than two.
 
     Whatever is made of the array refers to it, since NumPy looks no further than to an owner of another
     type: as long as it lives, somebody may look at its memory.
     """
-    global _block, _holder
     size = math.prod(shape) * dtype.itemsize
     with _lock:
-        if _block is None or len(_block) < size or (_holder is not None and _holder() is not None):
-            # Private: a forked child gets a copy, as of any other memory.
-            _block = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-            if hasattr(mmap, "MADV_HUGEPAGE"):
-                _block.madvise(mmap.MADV_HUGEPAGE)
-        array: Array = np.ndarray(shape, dtype, buffer=_block)
-        _holder = weakref.ref(array)
+        free = [block for block in _blocks if block.holder() is None]
+        fitting = [block for block in free if len(block.memory) >= size]
+        memory = fitting[0].memory if fitting else _new(size)
+        _blocks[:] = [block for block in _blocks if block not in (fitting[:1] or free)]
+        array: Array = np.ndarray(shape, dtype, buffer=memory)
+        if len(_blocks) < 2:
+            _blocks.append(_Block(memory, weakref.ref(array)))
         return array
+
+
+def _new(size: int) -> mmap.mmap:
+    """Return memory of a block. Private: a forked child gets a copy, as of any other memory."""
+    memory = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    if hasattr(mmap, "MADV_HUGEPAGE"):
+        memory.madvise(mmap.MADV_HUGEPAGE)
+    return memory
