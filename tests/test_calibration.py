@@ -182,6 +182,36 @@ def test_channels_are_calibrated_one_by_one(method, scheme):
         assert (params.scale[c], params.zero_point[c]) == (alone.scale, alone.zero_point)
 
 
+@pytest.mark.parametrize(
+    ("method", "options"),
+    [
+        *((method, {}) for method in METHODS),
+        ("histogram", {"keep": 0.7}),
+        ("percentile", {"percentile": 60.0}),
+    ],
+)
+@pytest.mark.parametrize("grid", [INT4, UINT8])
+@pytest.mark.parametrize("scheme", ["asymmetric", "symmetric"])
+def test_every_setting_reaches_the_method(method, options, grid, scheme):
+    """Not one Calibrator against another: both could lose the same setting."""
+    x = np.abs(samples.load("layernorm_output")[:, 95:97])  # UINT8 has no room for negatives
+    ends = [range_by(method, Histogram().update(x[:, c]), grid, scheme, **options) for c in range(2)]
+    for axis in (1, -1):
+        each = Calibrator(method, grid, scheme, axis=axis, **options).observe(x)
+        np.testing.assert_array_equal(np.transpose(each.range()), ends)
+        assert each.params() == params_of(each.range(), grid, scheme, axis=axis)
+    one = Calibrator(method, grid, scheme, **options).observe(x[:, 0])
+    assert one.range() == ends[0]
+    assert one.params() == params_of(ends[0], grid, scheme)
+
+
+def test_merging_leaves_the_other_as_it_is():
+    """Also into one that has seen nothing: what that one sees later is its own."""
+    other = Calibrator("minmax").observe([1.0, 2.0])
+    Calibrator("minmax").merge(other).observe([1.0, 2.0]).observe([9.0])
+    assert other == Calibrator("minmax").observe([1.0, 2.0])
+
+
 def test_minmax_is_exact():
     x = samples.load("gelu_output")
     calibrator = Calibrator("minmax")

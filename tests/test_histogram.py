@@ -320,6 +320,15 @@ def test_a_refused_batch_changes_nothing(bad, size):
         assert state(h) == before
 
 
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_rows_before_a_refused_one_are_not_counted_either(bad):
+    h = histogram_of([1.0, 2.0])
+    before = state(h)
+    with pytest.raises(ValueError, match=r"NaN|inf"):
+        h.update([[5.0, 6.0], [7.0, bad]])
+    assert state(h) == before
+
+
 def test_nan_can_be_ignored():
     x = np.array([np.nan, 1.0, 2.0, np.nan])
     assert Histogram().update(x, nan="ignore") == histogram_of([1.0, 2.0])

@@ -290,6 +290,12 @@ def test_half_types_compute_in_float32_and_long_ones_in_float64(dtype):
     assert_same_bits(fake_quantize(x, P), fake_quantize(x.astype(width), P))
 
 
+def test_integers_are_divided_in_float64():
+    """2**24 + 1 is no float32: half of 2**25 is a tie, one more is not."""
+    assert quantize([2**24, 2**24 + 1], QuantParams(2.0**25, 0, INT8)).tolist() == [0, 1]
+    assert fake_quantize([2**24, 2**24 + 1], QuantParams(2.0**25, 0, INT8)).tolist() == [0, 2**25]
+
+
 def test_float16_does_not_overflow():
     x = np.float16([60000, -60000, np.inf, -np.inf])
     assert quantize(x, QuantParams(2.0**-20, 0, INT8)).tolist() == [127, -128, 127, -128]

@@ -250,6 +250,13 @@ def test_shortest_window_against_every_pair(x, keep):
     assert best <= width <= best * (1 + Fraction(2) ** -51)  # float64 cannot tell widths closer than that
 
 
+def test_what_must_stay_is_not_one_more_by_a_rounded_product():
+    """In float64 0.07 * 100 and 0.55 * 100 are above 7 and 55, but 7 / 100 and 55 / 100 are enough."""
+    x = np.arange(100.0) ** 2
+    assert shortest_range(x, 0.07) == (0, 6**2)
+    assert histogram_range(x, 0.55) == shortest_range(x, 0.55) == (0, 54**2)
+
+
 def test_shortest_window_by_hand():
     assert shortest_range([0, 1, 2, 3, 4, 5, 6, 7, 8, 100], 0.9) == (0, 8)
     assert shortest_range([-100, 1, 2, 3, 4, 5, 6, 7, 8, 9], 0.9) == (1, 9)
