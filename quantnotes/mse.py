@@ -181,7 +181,7 @@ def _best_clip(mass: _Mass, edges: Array, grid: IntGrid) -> tuple[float, float]:
     """Try every magnitude of an edge as the clip; of equally good ones take the widest."""
     one_sided = grid.qmin > -grid.qmax
     if one_sided:
-        symmetric_params(edges[0], edges[-1], grid)  # raises where negative values have no room
+        symmetric_params(float(edges[0]), float(edges[-1]), grid)  # raises where negative values have no room
     clips = np.unique(np.abs(edges))[::-1]
     if clips.size > 1 and clips[-1] == 0:
         clips = clips[:-1]  # a clip of 0 would leave nothing

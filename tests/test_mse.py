@@ -237,3 +237,13 @@ def test_bad_input():
         mse_range(Histogram().update([1.0]), axis=0)
     with pytest.raises(TypeError, match="real numbers"):
         mse_range(["1"])
+
+
+def test_of_two_equally_good_clips_the_wider():
+    """On -1..1 a clip of 1.5 moves all four by a half or 1.5; one of 3 loses three of them: 3 either way."""
+    assert mse_range([1.0, 1.0, 1.0, 3.0], IntGrid(-1, 1), "symmetric") == (-3, 3)
+
+
+def test_a_refusal_names_a_plain_number():
+    with pytest.raises(ValueError, match=r"rmin is -1\.0, but the grid 0\.\.255"):
+        mse_range([1.0, -1.0], UINT8, "symmetric")
