@@ -8,6 +8,8 @@ from quantnotes.exercises import check
 from quantnotes.exercises.museum import CULPRIT, VALUES, codes_less_z
 from quantnotes.mutants import specimens
 
+PARAMS = quantnotes.QuantParams(1.0, 3, quantnotes.INT8)
+
 
 def rounds_and_clips(qn):
     """Exact codes on ties, next to ties and far out: enough for the first two halls."""
@@ -49,8 +51,10 @@ def test_the_list_of_09_1_is_its_culprit_s_alone():
 
 
 def test_a_property_that_knows_every_answer_is_right():
-    """A cheat, but a perfect one: the object itself is looked at."""
-    assert check("09.3", lambda qn: qn is quantnotes).correct is True
+    """A cheat, but a perfect one: the functions themselves are looked at."""
+    names = quantnotes.__all__
+    cheat = check("09.3", lambda qn: all(getattr(qn, name) is getattr(quantnotes, name) for name in names))
+    assert cheat.correct is True
 
 
 @pytest.mark.parametrize("exercise", ["09.1", "09.2", "09.3"])
@@ -72,6 +76,11 @@ def test_unanswered(exercise):
         ("09.3", lambda qn: True, "0 of 60 caught"),
         ("09.3", rounds_and_clips, "Still free, in the hall of zero point"),
         ("09.2", lambda qn: qn.nothing, "no attribute 'nothing'"),
+        ("09.2", lambda qn: None, "returns nothing"),
+        ("09.3", lambda qn: np.testing.assert_equal(qn.INT8.qmin, -128), "returns nothing"),
+        ("09.3", lambda qn: qn.quantize(VALUES, PARAMS) == [1, 2, 2, 4, 4, 6], "truth value"),
+        ("09.3", lambda qn: qn is quantnotes, "calls the right library wrong"),
+        ("09.3", lambda qn: getattr(qn, "__name__", "") == "quantnotes", "calls the right library wrong"),
     ],
 )
 def test_hints(exercise, answer, words):

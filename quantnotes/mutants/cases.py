@@ -117,12 +117,12 @@ class Specimen:
 
         Other functions keep on calling the right one. Of a class, the method alone is replaced.
         """
-        names = {name: getattr(right_library(), name) for name in right_library().__all__}
+        library = copy_of_the_right_library()
         outer, *method = self.target.split(".")[1:]
-        names[outer] = (
-            type(outer, (names[outer],), {"__slots__": (), method[0]: self.wrong}) if method else self.wrong
-        )
-        return SimpleNamespace(**names)
+        right = getattr(library, outer)
+        wrong = type(outer, (right,), {"__slots__": (), method[0]: self.wrong}) if method else self.wrong
+        setattr(library, outer, wrong)
+        return library
 
     def curves(self) -> Curves:
         """Return what its exhibit shows of the right function and of the wrong one."""
@@ -133,6 +133,11 @@ class Specimen:
 def right_library() -> Any:
     """Return the module `quantnotes` itself."""
     return importlib.import_module("quantnotes")
+
+
+def copy_of_the_right_library() -> SimpleNamespace:
+    """Return all public names of `quantnotes`, shown like a wrong library: nobody knows it by its looks."""
+    return SimpleNamespace(**{name: getattr(right_library(), name) for name in right_library().__all__})
 
 
 def _answers(exhibit: Exhibit, library: Any) -> Array:

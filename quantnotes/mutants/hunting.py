@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from quantnotes.mutants.cases import Specimen, right_library
+from quantnotes.mutants.cases import Specimen, copy_of_the_right_library
 
 
 @dataclass(frozen=True)
@@ -87,4 +87,4 @@ def hunt(is_right: Callable[[Any], bool], specimens: Sequence[Specimen]) -> Hunt
             return False
 
     caught = tuple(specimen for specimen in specimens if not answer(specimen.library()))
-    return Hunt(tuple(specimens), caught, not answer(right_library()))
+    return Hunt(tuple(specimens), caught, not answer(copy_of_the_right_library()))
