@@ -602,6 +602,7 @@ def test_a_hall_has_a_panel_for_each_and_one_legend():
     figure = plots.figure_of(panels)
     (legend,) = figure.legends
     assert [text.get_text() for text in legend.get_texts()] == ["right", "wrong"]
+    assert [key.get_marker() for key in legend.get_lines()] == ["o", "x"]  # of panels with points, too
     assert [ax.axison for ax in figure.axes] == [True] * 7 + [False] * 2
 
 

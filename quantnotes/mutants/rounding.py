@@ -15,7 +15,8 @@ _STEP = QuantParams(1.0, 0, IntGrid(-4, 3))
 _LINE = np.linspace(-4.4, 3.4, 400)
 _HALVES = np.arange(-3.5, 3, 1.0)
 _TENTH = QuantParams(0.1, 0, INT8)
-_TIES = ((np.arange(60, 100) + 0.5) * 0.1).astype(np.float32)
+_N = np.arange(75, 95)  # few, so that in a panel each tie is seen
+_TIES = ((_N + 0.5) * 0.1).astype(np.float32)
 
 
 def _error(qn: Any) -> Any:
@@ -28,13 +29,13 @@ def _at_ties(zero_point: int) -> Any:
 
 
 def _near_ties(qn: Any) -> Any:
-    return qn.quantize(_TIES, _TENTH) - np.arange(60, 100)
+    return qn.quantize(_TIES, _TENTH) - _N
 
 
 ERROR = Exhibit(_error, _LINE, "real value, S = 1", "error, in steps")
 TIES = Exhibit(_at_ties(0), _HALVES, "real value, S = 1, Z = 0", "code", dots=True)
 ODD_TIES = Exhibit(_at_ties(1), _HALVES, "real value, S = 1, Z = 1", "code less Z", dots=True)
-NEAR_TIES = Exhibit(_near_ties, np.arange(60, 100), "n, at (n + 1/2) S, S = 0.1", "code less n", dots=True)
+NEAR_TIES = Exhibit(_near_ties, _N, "n, at (n + 1/2) S, S = 0.1", "code less n", dots=True)
 
 
 @specimen(

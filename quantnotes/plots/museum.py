@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
 
 from quantnotes.plots.frame import CLIPPED, UNUSED, axes, canvas, figure_of
 
 if TYPE_CHECKING:
     from quantnotes.mutants import Specimen
 
+RIGHT = "#B0B0B0"  # wide and pale: the wrong answers are drawn over it
 _COLUMNS = 3
 _LABEL = 32  # letters of a label that fit under a panel
 
@@ -44,7 +46,7 @@ def exhibit(specimen: Specimen, ax: Axes | None = None) -> Axes:
         ax.plot(x, right, "o", color=UNUSED, ms=6, mfc="none", label="right")
         ax.plot(x, wrong, "x", color=CLIPPED, ms=4, label="wrong")
     else:
-        ax.plot(x, right, color="#B0B0B0", lw=3.5, label="right", solid_capstyle="butt")
+        ax.plot(x, right, color=RIGHT, lw=3.5, label="right", solid_capstyle="butt")
         ax.plot(x, wrong, color=CLIPPED, lw=1.2, label="wrong")
     ax.set_title(specimen.name, fontsize=9)
     ax.set_xlabel(fill(specimen.exhibit.xlabel, _LABEL), fontsize=8)
@@ -80,6 +82,9 @@ def hall(specimens: Sequence[Specimen]) -> Any:
     panels = panels[: len(specimens)]
     for specimen, panel in zip(specimens, panels, strict=True):
         exhibit(specimen, panel)
-    handles, labels = panels[0].get_legend_handles_labels()
-    figure_of(panels).legend(handles, labels, loc="outside upper left", ncols=2, frameon=False, fontsize=9)
+    keys = [
+        Line2D([], [], color=RIGHT, lw=3.5, marker="o", mfc="none", mec=UNUSED, ms=6, label="right"),
+        Line2D([], [], color=CLIPPED, lw=1.2, marker="x", ms=4, label="wrong"),
+    ]
+    figure_of(panels).legend(handles=keys, loc="outside upper left", ncols=2, frameon=False, fontsize=9)
     return panels
