@@ -121,7 +121,6 @@ def right_edge_taken_in(self: Histogram, x: ArrayLike, nan: NanPolicy = "raise")
     mistake="the first batch sets the range, and later values are clipped to it",
     effect="right if the first batch is typical; after a batch of zeros nothing else is ever seen",
     exhibit=_counts(_BELL[:20], _BELL[20:]),
-    report="NVIDIA/Model-Optimizer#2369",
 )
 def range_of_the_first_batch(self: Histogram, x: ArrayLike, nan: NanPolicy = "raise") -> Histogram:
     checked(self, x, nan)

@@ -38,7 +38,6 @@ LOWER = Exhibit(
     mistake="axis is given to np.min: it is reduced, not kept",
     effect="on a square weight the shape is right and the ranges are those of the columns",
     exhibit=PER_ROW,
-    report="microsoft/onnxruntime#19996",
 )
 def axis_reduced(
     x: ArrayLike, *, axis: int | None = None, nan: NanPolicy = "raise", block_size: int | None = None
