@@ -302,6 +302,15 @@ def test_sums_beyond_two_to_the_53():
     assert matmul_terms(qx, qw, params, params).products.item() == exact
 
 
+def test_negative_codes_reach_two_to_the_53_too():
+    """2**23 products of -32768 * -32768, and one of -1 * -1: the largest code, -1, says nothing of it."""
+    q = np.full((1, 2**23 + 1), -32768, np.int16)
+    q[0, -1] = -1
+    params = QuantParams(1.0, 0, INT16)
+    assert float(2**53 + 1) != 2**53 + 1
+    assert matmul_terms(q, q.T, params, params).products.item() == 2**53 + 1
+
+
 # --- a bias -------------------------------------------------------------------------------------------------
 
 
