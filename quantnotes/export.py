@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from quantnotes.mapping import QuantParams
-from quantnotes.network import QuantNetwork
+from quantnotes.network import QuantNetwork, check_quantized
 
 if TYPE_CHECKING:
     import onnx
@@ -41,6 +41,10 @@ def to_onnx(network: QuantNetwork) -> onnx.ModelProto:
     ------
     ModuleNotFoundError
         If the package onnx is not installed.
+    TypeError
+        If `network` is no sequence of QuantDense.
+    ValueError
+        If there is no layer.
 
     Notes
     -----
@@ -60,6 +64,7 @@ def to_onnx(network: QuantNetwork) -> onnx.ModelProto:
         from onnx import TensorProto, checker, helper
     except ModuleNotFoundError:
         raise ModuleNotFoundError("to_onnx needs the package onnx: python -m pip install onnx") from None
+    check_quantized(network)
     graph = _Graph()
     value = graph.quantized("x", network[0].x, 0)
     for i, layer in enumerate(network, start=1):

@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from quantnotes import samples
 from quantnotes.calibration import Calibrator
-from quantnotes.grid import INT8, INT8_NARROW, IntGrid
+from quantnotes.grid import INT8, INT8_NARROW, IntGrid, check_grid
 from quantnotes.integer import fixed_point_multiplier, int_matmul, quantize_bias, requantize
 from quantnotes.mapping import QuantParams, dequantize, fake_quantize, quantize
 from quantnotes.mse import Scheme
@@ -99,8 +99,10 @@ class QuantDense:
 
     Raises
     ------
+    TypeError
+        If `dense` is no Dense, or a parameter no QuantParams.
     ValueError
-        If `x` or `y` is per channel, or `w` along another axis.
+        If `x` or `y` is per channel, or `w` along another axis, in blocks, or of another number of outputs.
 
     Examples
     --------
@@ -118,10 +120,12 @@ class QuantDense:
     y: QuantParams | None = None
 
     def __post_init__(self) -> None:
-        if self.x.axis is not None or (self.y is not None and self.y.axis is not None):
-            raise ValueError("x and y must be per tensor: an activation has one scale for all its channels")
-        if self.w.axis not in (None, 0):
-            raise ValueError(f"w must be per tensor, or have axis=0, the outputs; got axis={self.w.axis}")
+        if not isinstance(self.dense, Dense):
+            raise TypeError(f"dense must be a Dense, got {type(self.dense).__name__}")
+        _check_activation("x", self.x)
+        _check_weight(self.w, self.dense)
+        if self.y is not None:
+            _check_activation("y", self.y)
 
     @property
     def scale(self) -> Any:
@@ -207,6 +211,40 @@ class QuantDense:
         return reals
 
 
+def _check_activation(name: str, params: object) -> None:
+    if not isinstance(params, QuantParams):
+        raise TypeError(f"{name} must be a QuantParams, got {type(params).__name__}")
+    if params.axis is not None:
+        raise ValueError(f"{name} must be per tensor: an activation has one scale for all its channels")
+
+
+def _check_weight(params: object, dense: Dense) -> None:
+    if not isinstance(params, QuantParams):
+        raise TypeError(f"w must be a QuantParams, got {type(params).__name__}")
+    if params.axis not in (None, 0) or params.block_size is not None:
+        blocks = "" if params.block_size is None else f" in blocks of {params.block_size}"
+        raise ValueError(f"w must be per tensor, or have axis=0, the outputs; got axis={params.axis}{blocks}")
+    outputs = len(dense.weight)
+    if params.axis == 0 and np.shape(params.scale) != (outputs,):
+        raise ValueError(f"w must have a scale for each of {outputs} outputs, got {np.size(params.scale)}")
+
+
+def check_quantized(network: object) -> None:
+    """Raise unless `network` is a sequence of `QuantDense`, one at least."""
+    _check_layers(network, QuantDense, "as quantize_network makes it")
+
+
+def _check_layers(network: object, kind: type, where_from: str) -> None:
+    wanted = f"network must be a sequence of {kind.__name__}, {where_from}"
+    if not isinstance(network, Sequence):
+        raise TypeError(f"{wanted}; got {type(network).__name__}")
+    if not network:
+        raise ValueError("network is empty: it needs one layer at least")
+    for layer in network:
+        if not isinstance(layer, kind):
+            raise TypeError(f"{wanted}; got one of {type(layer).__name__}")
+
+
 Network = Sequence[Dense]
 QuantNetwork = Sequence[QuantDense]
 
@@ -229,13 +267,15 @@ def calibrate_by(
     Raises
     ------
     TypeError, ValueError
-        When called, as the Calibrator.
+        As the Calibrator: of what is asked for at once, of the data when it sees them.
 
     Examples
     --------
     >>> calibrate_by("minmax", "symmetric")(np.array([-1.0, 127.0]), INT8).scale
     1.0
     """
+
+    Calibrator(method, INT8, scheme, axis=axis, **options)  # refuses now what no data could mend
 
     def calibrate(x: Array, grid: IntGrid) -> QuantParams:
         return Calibrator(method, grid, scheme, axis=axis, **options).observe(x).params()
@@ -281,8 +321,12 @@ def quantize_network(
 
     Raises
     ------
+    TypeError
+        If `network` is no sequence of Dense, a grid no IntGrid, or what calibrates no callable that returns
+        QuantParams.
     ValueError
-        If there is no layer, not one grid for each, or a layer does not fit what comes in.
+        If there is no layer, not one grid for each, a layer does not fit what comes in, or parameters are
+        along an axis that a layer cannot have.
 
     Notes
     -----
@@ -296,20 +340,25 @@ def quantize_network(
     >>> round(first.x.scale, 6), round(last.x.scale, 6), last.x == first.y
     (0.01, 0.011961, True)
     """
-    if not network:
-        raise ValueError("network is empty: it needs one layer at least")
+    _check_layers(network, Dense, "the layers in floats")
+    for name, function in (("activations", activations), ("weights", weights)):
+        if not callable(function):
+            raise TypeError(f"{name} must be a function such as calibrate_by makes, got {function!r}")
     grids = _one_each(grid, len(network), "grid")
     weight_grids = _one_each(weight_grid, len(network), "weight_grid")
     *inputs, _ = run_float(network, batch)
     params = [activations(x, g) for x, g in zip(inputs, grids, strict=True)]
     return tuple(
-        QuantDense(layer, x, _with_room(weights(layer.weight, g), layer.bias, x), y)
+        QuantDense(layer, x, _with_room(weights(layer.weight, g), layer, x), y)
         for layer, x, y, g in zip(network, params, [*params[1:], None], weight_grids, strict=True)
     )
 
 
-def _with_room(w: QuantParams, bias: Array, x: QuantParams) -> QuantParams:
+def _with_room(w: QuantParams, dense: Dense, x: QuantParams) -> QuantParams:
     """Raise the weight's scale where the bias would not fit."""
+    _check_activation("x", x)
+    _check_weight(w, dense)
+    bias = dense.bias
     needed = np.abs(bias.astype(np.float64)) / (x.scale * BIAS_LIMIT)
     scale = np.maximum(w.scale, needed.max() if w.axis is None else needed)
     return QuantParams(scale, w.zero_point, w.grid, w.axis)
@@ -318,8 +367,14 @@ def _with_room(w: QuantParams, bias: Array, x: QuantParams) -> QuantParams:
 def _one_each(grid: IntGrid | Sequence[IntGrid], count: int, name: str) -> Sequence[IntGrid]:
     if isinstance(grid, IntGrid):
         return [grid] * count
+    if not isinstance(grid, Sequence):
+        raise TypeError(
+            f"{name} must be an IntGrid, such as IntGrid.of(8), or one for each layer; got {grid!r}"
+        )
     if len(grid) != count:
         raise ValueError(f"{name} must be one IntGrid, or {count}, one for each layer; got {len(grid)}")
+    for one in grid:
+        check_grid(one)
     return grid
 
 
@@ -338,11 +393,19 @@ def run_float(network: Network, x: ArrayLike) -> list[Array]:
     list of ndarray of float64
         The input, then each layer's output; the last is the network's.
 
+    Raises
+    ------
+    TypeError
+        If `network` is no sequence of Dense.
+    ValueError
+        If there is no layer, or one does not fit what comes in.
+
     Examples
     --------
     >>> run_float([Dense([[2.0]], [1.0]), Dense([[-1.0]], [0.0], relu=True)], [[3.0]])
     [array([[3.]]), array([[7.]]), array([[0.]])]
     """
+    _check_layers(network, Dense, "the layers in floats")
     seen = [np.asarray(x, np.float64)]
     for layer in network:
         seen.append(layer(seen[-1]))
@@ -367,12 +430,20 @@ def run_fake(network: QuantNetwork, x: ArrayLike, *, float_bias: bool = False) -
     list of ndarray of float64
         The input and each layer's output, all of them reals that have a code.
 
+    Raises
+    ------
+    TypeError
+        If `network` is no sequence of QuantDense.
+    ValueError
+        If there is no layer, or one does not fit what comes in.
+
     Examples
     --------
     >>> network = quantize_network([Dense([[2.0]], [1.0])], [[0.0], [2.55]])
     >>> [round(x.item(), 2) for x in run_fake(network, [[1.234]])]
     [1.23, 3.46]
     """
+    check_quantized(network)
     seen = [fake_quantize(x, network[0].x, dtype=np.float64)]
     for layer in network:
         seen.append(layer.fake(seen[-1], float_bias=float_bias))
@@ -392,12 +463,16 @@ def run_integer(network: QuantNetwork, q: ArrayLike) -> list[Array]:
     Returns
     -------
     list of ndarray of integers
-        The input's codes, then each layer's; ``network[-1].decode`` makes reals of the last.
+        The input's codes, then each layer's. The last are accumulators in units of Sx Sw: if the weight has
+        a scale for each output, each output has another unit, and the largest number need not be the largest
+        score. ``network[-1].decode`` makes reals of them.
 
     Raises
     ------
+    TypeError
+        If `network` is no sequence of QuantDense, or `q` holds no integers.
     ValueError
-        If a code is outside its grid, or an accumulator leaves int32.
+        If there is no layer, a code is outside its grid, or an accumulator leaves int32.
 
     Examples
     --------
@@ -405,6 +480,7 @@ def run_integer(network: QuantNetwork, q: ArrayLike) -> list[Array]:
     >>> [codes.item() for codes in run_integer(network, quantize([[1.234]], network[0].x))]
     [-5, 21971]
     """
+    check_quantized(network)
     seen = [np.asanyarray(q)]
     for layer in network:
         seen.append(layer.integer(seen[-1]))

@@ -127,3 +127,10 @@ def test_without_onnx(monkeypatch):
         ModuleNotFoundError, match="to_onnx needs the package onnx: python -m pip install onnx"
     ):
         to_onnx([])
+
+
+def test_a_float_network_is_not_exported():
+    with pytest.raises(
+        TypeError, match="network must be a sequence of QuantDense, as quantize_network makes"
+    ):
+        to_onnx(load_digits().network)

@@ -168,9 +168,9 @@ def test_no_layer_no_batch():
 def test_channels_where_they_cannot_be():
     each = QuantParams([0.5, 0.5], [0, 0], INT8, axis=1)
     dense = Dense(np.ones((2, 2)), np.zeros(2))
-    with pytest.raises(ValueError, match="x and y must be per tensor"):
+    with pytest.raises(ValueError, match="x must be per tensor"):
         QuantDense(dense, each, P8, P8)
-    with pytest.raises(ValueError, match="x and y must be per tensor"):
+    with pytest.raises(ValueError, match="y must be per tensor"):
         QuantDense(dense, P8, P8, each)
     with pytest.raises(ValueError, match="or have axis=0, the outputs; got axis=1"):
         QuantDense(dense, P8, each, P8)
@@ -410,3 +410,83 @@ def test_two_bits_and_one_scale_cost_nearly_everything(seed):
 def test_no_such_seed():
     with pytest.raises(ValueError, match=r"seed must be one of 0, 1, \.\.\. 5, got 6"):
         load_digits(6)
+
+
+# --- what is refused, and in which words --------------------------------------------------------------------
+
+FLOAT = [Dense([[1.0, -1.0]], [0.5])]
+QUANTIZED = quantize_network(FLOAT, [[1.0, 2.0]])
+EACH = QuantParams([0.5, 0.5], [0, 0], INT8, axis=0)
+BLOCKS = QuantParams([[0.5, 0.5]], [[0, 0]], INT8, axis=1, block_size=1)
+NOT_QUANTIZED = "network must be a sequence of QuantDense, as quantize_network makes it; got "
+NOT_FLOAT = "network must be a sequence of Dense, the layers in floats; got "
+REFUSED = [
+    (lambda: run_fake(FLOAT, [[1.0, 2.0]]), TypeError, NOT_QUANTIZED + "one of Dense"),
+    (lambda: run_integer(FLOAT, [[1, 2]]), TypeError, NOT_QUANTIZED + "one of Dense"),
+    (lambda: run_integer(QUANTIZED[0], [[1, 2]]), TypeError, NOT_QUANTIZED + "QuantDense"),
+    (lambda: run_fake([], [[1.0]]), ValueError, "network is empty: it needs one layer at least"),
+    (lambda: run_float(QUANTIZED, [[1.0, 2.0]]), TypeError, NOT_FLOAT + "one of QuantDense"),
+    (lambda: quantize_network(QUANTIZED, [[1.0, 2.0]]), TypeError, NOT_FLOAT + "one of QuantDense"),
+    (
+        lambda: quantize_network(FLOAT, [[1.0, 2.0]], 8),
+        TypeError,
+        "grid must be an IntGrid, such as IntGrid.of(8), or one for each layer; got 8",
+    ),
+    (
+        lambda: quantize_network(FLOAT, [[1.0, 2.0]], weight_grid=4),
+        TypeError,
+        "weight_grid must be an IntGrid, such as IntGrid.of(8), or one for each layer; got 4",
+    ),
+    (
+        lambda: quantize_network(FLOAT, [[1.0, 2.0]], [8]),
+        TypeError,
+        "grid must be an IntGrid, such as INT8, got 8",
+    ),
+    (
+        lambda: quantize_network(FLOAT, [[1.0, 2.0]], weights="minmax"),
+        TypeError,
+        "weights must be a function such as calibrate_by makes, got 'minmax'",
+    ),
+    (
+        lambda: quantize_network(FLOAT, [[1.0, 2.0]], activations=lambda x, grid: (0.5, 0)),
+        TypeError,
+        "x must be a QuantParams, got tuple",
+    ),
+    (
+        lambda: quantize_network(FLOAT, [[1.0, 2.0]], weights=lambda x, grid: (0.5, 0)),
+        TypeError,
+        "w must be a QuantParams, got tuple",
+    ),
+    (
+        lambda: quantize_network(FLOAT, [[1.0, 2.0]], weights=calibrate_by("minmax", axis=1)),
+        ValueError,
+        "w must be per tensor, or have axis=0, the outputs; got axis=1",
+    ),
+    (
+        lambda: quantize_network(FLOAT, [[1.0, 2.0]], activations=calibrate_by("minmax", axis=1)),
+        ValueError,
+        "x must be per tensor: an activation has one scale for all its channels",
+    ),
+    (lambda: QuantDense(FLOAT[0], P8, EACH), ValueError, "w must have a scale for each of 1 outputs, got 2"),
+    (
+        lambda: QuantDense(FLOAT[0], P8, BLOCKS),
+        ValueError,
+        "w must be per tensor, or have axis=0, the outputs; got axis=1 in blocks of 1",
+    ),
+    (lambda: QuantDense(QUANTIZED[0], P8, P8), TypeError, "dense must be a Dense, got QuantDense"),
+    (lambda: QuantDense(FLOAT[0], 0.5, P8), TypeError, "x must be a QuantParams, got float"),
+    (lambda: QuantDense(FLOAT[0], P8, P8, 0.5), TypeError, "y must be a QuantParams, got float"),
+    (
+        lambda: calibrate_by("min-max"),
+        ValueError,
+        "method must be one of minmax, histogram, percentile, mse, entropy, got 'min-max'",
+    ),
+    (lambda: calibrate_by("mse", keep=0.9), TypeError, "method 'mse' takes no keep"),
+]
+
+
+@pytest.mark.parametrize(("wrong", "error", "message"), REFUSED, ids=range(len(REFUSED)))
+def test_what_is_refused_at_once(wrong, error, message):
+    with pytest.raises(error) as caught:
+        wrong()
+    assert str(caught.value) == message
