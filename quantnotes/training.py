@@ -9,6 +9,7 @@ trains large networks.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -17,7 +18,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from quantnotes.mapping import QuantParams, aligned, fake_quantize
-from quantnotes.network import Dense, QuantDense, QuantNetwork
+from quantnotes.network import Dense, QuantDense, QuantNetwork, check_quantized
 from quantnotes.ranges import as_real
 
 Array = NDArray[Any]
@@ -41,7 +42,9 @@ def straight_through(x: ArrayLike, params: QuantParams) -> tuple[Array, Array]:
     reals : ndarray of float64
         ``fake_quantize(x, params)``.
     slope : ndarray of bool
-        True where nothing is clipped: the identity's slope, 1. False elsewhere: 0.
+        True where nothing is clipped: the identity's slope, 1. False elsewhere: 0. Clipped is what rounds to
+        a code outside the grid, so the edge lies half a step beyond the last code. PyTorch's fake
+        quantization draws the same line; TensorFlow's stops at the last code.
 
     Examples
     --------
@@ -51,9 +54,10 @@ def straight_through(x: ArrayLike, params: QuantParams) -> tuple[Array, Array]:
     ([-2.0, 0.0, 1.0, 1.0, 1.0], [0, 1, 1, 1, 0])
     """
     array = as_real(x).astype(np.float64)
-    low, high = (aligned(np.asarray(end), params, array.shape) for end in params.range)
-    half = aligned(np.asarray(params.scale), params, array.shape) / 2
-    slope: Array = (array >= low - half) & (array <= high + half)
+    scale, zero = (aligned(np.asarray(v), params, array.shape) for v in (params.scale, params.zero_point))
+    with np.errstate(over="ignore"):  # of a huge value, which is clipped
+        asked = np.rint(array / scale) + zero
+    slope: Array = (asked >= params.grid.qmin) & (asked <= params.grid.qmax)
     return fake_quantize(array, params, dtype=np.float64), slope
 
 
@@ -78,9 +82,9 @@ def finetune(
     labels : array_like of integers, shape (n,)
         Which output is to be the largest.
     epochs : int, default 10
-        How often everything is seen.
+        How often everything is seen: 0 or more. It decides how far the weights get; ten is a taste.
     rate : float, default 0.001
-        Learning rate of Adam.
+        Learning rate of Adam, above 0.
     rows : int, default 60
         How many rows make a step: few, for then BLAS does not spread them over threads.
     seed : int, default 0
@@ -93,8 +97,11 @@ def finetune(
 
     Raises
     ------
+    TypeError
+        If `network` is no sequence of QuantDense, or `epochs`, `rate` or `rows` no number of its kind.
     ValueError
-        If there is not one label for each row, or a label is no output.
+        If there is not one label for each row, a label is no output, or `epochs`, `rate` or `rows` is out
+        of range.
 
     Notes
     -----
@@ -111,6 +118,13 @@ def finetune(
     >>> run_integer(after, [[1, 0], [0, 1]])[-1].argmax(axis=1).tolist()
     [1, 0]
     """
+    check_quantized(network)
+    _check_whole("epochs", epochs, 0)
+    _check_whole("rows", rows, 1)
+    if isinstance(rate, bool) or not isinstance(rate, int | float | np.integer | np.floating):
+        raise TypeError(f"rate must be a number, got {rate!r}")
+    if not 0 < rate < math.inf:
+        raise ValueError(f"rate must be positive and finite, got {rate!r}")
     inputs = fake_quantize(x, network[0].x, dtype=np.float64)
     targets = _one_hot(labels, len(inputs), len(network[-1].dense.bias))
     values = [a.astype(np.float64) for layer in network for a in (layer.dense.weight, layer.dense.bias)]
@@ -124,6 +138,13 @@ def finetune(
         replace(layer, dense=Dense(w, b, layer.dense.relu))
         for layer, w, b in zip(network, values[::2], values[1::2], strict=True)
     )
+
+
+def _check_whole(name: str, value: object, least: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | np.integer):
+        raise TypeError(f"{name} must be an integer, got {value!r}")
+    if value < least:
+        raise ValueError(f"{name} must be at least {least}, got {value!r}")
 
 
 def _one_hot(labels: ArrayLike, n: int, outputs: int) -> Array:

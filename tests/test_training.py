@@ -31,6 +31,13 @@ def test_the_slope_is_one_where_nothing_is_clipped(params):
     np.testing.assert_array_less(np.abs(reals - x)[slope], np.broadcast_to(scale * 0.5000001, x.shape)[slope])
 
 
+def test_the_edge_is_where_rounding_leaves_the_grid():
+    """Half a step beyond the last code; on the tie itself the even code decides: 3.5 -> 4, -4.5 -> -4."""
+    x = [-2.26, -2.25, -1.6, 1.6, 1.74, 1.75, 1.76, 1e308]
+    assert straight_through(x, QuantParams(0.5, 0, IntGrid(-4, 3)))[1].tolist() == [0, 1, 1, 1, 1, 0, 0, 0]
+    assert straight_through([1e308], QuantParams(2.0**-120, 0, INT4))[1].tolist() == [False]
+
+
 # --- gradients ----------------------------------------------------------------------------------------------
 
 
@@ -202,3 +209,28 @@ def test_labels_that_do_not_fit(labels, message):
     dense, x, _ = small()
     with pytest.raises(ValueError, match=message):
         finetune(quantize_network(dense, x), x, labels)
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"epochs": -1}, ValueError, "epochs must be at least 0, got -1"),
+        ({"epochs": 1.5}, TypeError, "epochs must be an integer, got 1.5"),
+        ({"rows": 0}, ValueError, "rows must be at least 1, got 0"),
+        ({"rate": -1e-3}, ValueError, "rate must be positive and finite, got -0.001"),
+        ({"rate": 0}, ValueError, "rate must be positive and finite, got 0"),
+        ({"rate": float("nan")}, ValueError, "rate must be positive and finite, got nan"),
+        ({"rate": "fast"}, TypeError, "rate must be a number, got 'fast'"),
+    ],
+)
+def test_options_that_make_no_training(options, error, message):
+    dense, x, labels = small()
+    with pytest.raises(error) as caught:
+        finetune(quantize_network(dense, x), x, labels, **options)
+    assert str(caught.value) == message
+
+
+def test_a_float_network_is_not_trained():
+    dense, x, labels = small()
+    with pytest.raises(TypeError, match="network must be a sequence of QuantDense"):
+        finetune(dense, x, labels)
