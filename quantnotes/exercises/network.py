@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from quantnotes.exercises._verdict import Check, differs, hint_for
+from quantnotes.exercises._verdict import Check, differs, hint_for, unfinished
 from quantnotes.grid import IntGrid
 from quantnotes.mapping import QuantParams
 from quantnotes.training import straight_through
@@ -55,20 +55,48 @@ def _function(answer: Callable[..., Any]) -> str | None:
     params = QuantParams(0.5, 0, IntGrid(-3, 3))
     w = np.array([[-9.0, -1.76, -1.74, -0.2], [0.0, 0.3, 1.74, 2.0]])
     result = answer(w.copy(), 0.5, 3)
-    if result is ... or (isinstance(result, tuple) and any(part is ... for part in result)):
-        return "It returns ... still."
-    reals, slope = result
+    parts = result if isinstance(result, tuple) else (result,)
+    hint = next(filter(None, map(unfinished, parts)), None)
+    if hint:
+        return hint
+    if len(parts) != 2:
+        return "Return a pair: what the forward pass uses, and the slope."
+    reals, slope = (np.asarray(part, np.float64) for part in parts)
+    for part, name in ((reals, "first"), (slope, "second")):
+        if part.shape != w.shape:
+            return f"The {name} has shape {part.shape}; both have that of w, one number for each weight."
     wanted, inside = straight_through(w, params)
-    if differs(reals, wanted):
-        mistakes = {
-            "These are codes: multiply by the scale again.": wanted / 0.5,
-            "Clip the codes to -qmax..qmax.": np.rint(w / 0.5) * 0.5,
-            "Round to the nearest code.": np.clip(np.floor(w / 0.5), -3, 3) * 0.5,
-            "In the forward pass the weight is rounded: only the slope pretends otherwise.": np.clip(
-                w, -1.5, 1.5
-            ),
-        }
-        return hint_for(reals, mistakes, "The first is scale * clip(rint(w / scale), -qmax, qmax).")
+    if not (differs(reals, inside) or differs(slope, wanted)):
+        return "That is the right pair in the wrong order: what the forward pass uses comes first."
+    return _forward_hint(reals, wanted, w) if differs(reals, wanted) else _slope_hint(slope, inside, w)
+
+
+def _forward_hint(reals: Any, wanted: Any, w: Any) -> str:
+    codes = w / 0.5
+    mistakes = {
+        "These are codes: multiply by the scale again.": wanted / 0.5,
+        "Clip the codes to -qmax..qmax.": np.rint(codes) * 0.5,
+        "These are codes, and not clipped: clip them to -qmax..qmax, then multiply by the scale.": np.rint(
+            codes
+        ),
+        "Round to the nearest code: floor goes down.": np.clip(np.floor(codes), -3, 3) * 0.5,
+        "Round to the nearest code: a cast to int cuts off towards 0.": np.clip(np.trunc(codes), -3, 3) * 0.5,
+        "In the forward pass the weight is rounded: only the slope pretends otherwise.": np.clip(
+            w, -1.5, 1.5
+        ),
+        "The grid is symmetric: its lowest code is -qmax, not -qmax - 1.": np.clip(np.rint(codes), -4, 3)
+        * 0.5,
+        "Clip the codes, not the weights: qmax is a code, and it stands for scale * qmax.": (
+            np.rint(np.clip(w, -3, 3) / 0.5) * 0.5
+        ),
+        "w is divided by the scale to make codes, and multiplied to come back: you did it the other way.": (
+            np.clip(np.rint(w * 0.5), -3, 3) / 0.5
+        ),
+    }
+    return hint_for(reals, mistakes, "The first is scale * clip(rint(w / scale), -qmax, qmax).")
+
+
+def _slope_hint(slope: Any, inside: Any, w: Any) -> str | None:
     if not differs(slope, inside):
         return None
     mistakes = {
@@ -77,9 +105,13 @@ def _function(answer: Callable[..., Any]) -> str | None:
         ),
         "What is clipped does not move with the weight: its slope is 0.": np.ones(w.shape),
         "It is the other way round: 1 inside, 0 where the weight is clipped.": ~inside,
-        "1.74 is rounded to 1.5, not clipped: a weight is clipped where rint(w / scale) leaves the grid.": (
-            np.abs(w) <= 1.5
+        "1.74 is rounded to 1.5, not clipped: a weight is clipped where rint(w / scale) leaves the grid. "
+        "(TensorFlow draws the line at 1.5; PyTorch and this notebook at 1.75.)": np.abs(w) <= 1.5,
+        "The lowest code is -qmax: -1.76 asks for code -4, and is clipped.": (w > -2.25) & (w < 1.75),
+        "The slope is 1, not the scale: when w moves by a step, the rounded weight moves by the same step.": (
+            0.5 * inside
         ),
+        "The slope is 1 / scale for the codes; but the reals move as far as w does.": inside / 0.5,
     }
     return hint_for(
         slope, mistakes, "The slope is 1 where rint(w / scale) lies in -qmax..qmax, and 0 elsewhere."
