@@ -332,17 +332,31 @@ def test_library_map_is_true_to_the_library():
 
 
 def test_strips_show_every_seed_and_the_mean():
-    ax = plots.strips({"8": {"a": [1.0, 3.0], "b": [5.0, 5.0]}, "4": {"a": [2.0, 2.0], "b": [0.0, 1.0]}})
+    ax = plots.strips({"8": {"a": [1.0, 3.0], "b": [5.0, 5.0]}, "4": {"a": [2.0, 2.0], "b": [8.0, 1.0]}})
     dots, means = ax.collections[::2], ax.collections[1::2]
-    assert [series.get_offsets()[:, 1].tolist() for series in dots] == [[1, 3, 2, 2], [5, 5, 0, 1]]
+    assert [series.get_offsets()[:, 1].tolist() for series in dots] == [[1, 3, 2, 2], [5, 5, 8, 1]]
     heights = [[segment[0, 1] for segment in lines.get_segments()] for lines in means]
-    assert heights == [[2, 2], [5, 0.5]]
+    assert heights == [[2, 2], [5, 4.5]]
     for i, series in enumerate(dots):  # each dot above its own group, the series side by side
         places = series.get_offsets()[:, 0]
         assert np.rint(places).tolist() == [0, 0, 1, 1]
         assert (np.sign(places - np.rint(places)) == (-1, 1)[i]).all()
     assert [tick.get_text() for tick in ax.get_xticklabels()] == ["8", "4"]
-    assert (legend(ax), ax.get_ylabel()) == (["a", "b"], "rightly named, %")
+    assert (legend(ax), ax.get_ylabel(), ax.get_yscale()) == (["a", "b"], "wrongly named, %", "log")
+
+
+def test_courses_join_the_points_of_one_seed():
+    values = np.array([[80.0, 20.0, 4.0], [60.0, 40.0, 8.0]])
+    left, right = plots.courses(
+        {"2 bits": {"a": values}, "3 bits": {"a": values / 2}}, [0, 10, 50], "epochs", 2.5
+    )
+    drawn = [line.get_ydata() for line in left.lines]
+    np.testing.assert_array_equal(drawn[:3], [*values, values.mean(axis=0)])
+    assert [line.get_xdata().tolist() for line in left.lines[:3]] == [[0, 1, 2]] * 3
+    assert set(drawn[3]) == {2.5}
+    assert [tick.get_text() for tick in right.get_xticklabels()] == ["0", "10", "50"]
+    assert (left.get_title(), left.get_ylabel(), left.get_yscale()) == ("2 bits", "wrongly named, %", "log")
+    assert legend(right) == ["a", "float"]
 
 
 def test_pretended_slope_is_one_between_the_clipped_ends():
@@ -360,7 +374,9 @@ def test_pretended_slope_is_one_between_the_clipped_ends():
 
 def test_confusion_counts_answers_and_writes_them_down():
     labels_ = np.array([0, 0, 1, 2, 2, 2])
-    panels = plots.confusion({"all": labels_, "some": [0, 1, 1, 2, 0, 0]}, labels_)
+    panels = plots.confusion({"all": labels_, "some": [0, 1, 1, 2, 0, 0], "again": labels_}, labels_)
+    assert len(panels) == 3
+    assert [ax.axison for ax in panels[0].figure.axes] == [True, True, True, False]
     written = [
         {(text.get_position()[1], text.get_position()[0]): int(text.get_text()) for text in ax.texts}
         for ax in panels
@@ -368,8 +384,9 @@ def test_confusion_counts_answers_and_writes_them_down():
     assert written == [
         {(0, 0): 2, (1, 1): 1, (2, 2): 3},
         {(0, 0): 1, (0, 1): 1, (1, 1): 1, (2, 2): 1, (2, 0): 2},
+        {(0, 0): 2, (1, 1): 1, (2, 2): 3},
     ]
-    assert [ax.get_title() for ax in panels] == ["all: 100.0 %", "some: 50.0 %"]
+    assert [ax.get_title() for ax in panels] == ["all: 100.0 %", "some: 50.0 %", "again: 100.0 %"]
     colors = panels[1].images[0].get_array()
     assert to_hex(colors[1, 1]) == plots.REAL.lower()
     np.testing.assert_array_equal(colors[1, 0], 1)

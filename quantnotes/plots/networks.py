@@ -8,22 +8,25 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
+from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
 from numpy.typing import ArrayLike
 
 from quantnotes.mapping import QuantParams
-from quantnotes.plots.frame import CLIPPED, CODE, OTHER, REAL, SERIES, axes, canvas
+from quantnotes.plots.frame import CLIPPED, CODE, OTHER, REAL, SERIES, UNUSED, axes, canvas
 from quantnotes.training import straight_through
 
 
 def strips(
-    table: Mapping[str, Mapping[str, ArrayLike]], ylabel: str = "rightly named, %", ax: Axes | None = None
+    table: Mapping[str, Mapping[str, ArrayLike]], ylabel: str = "wrongly named, %", ax: Axes | None = None
 ) -> Axes:
     """Draw several measurements of each thing, one for each seed, as dots, with a bar at their mean.
+
+    The axis is logarithmic: 2 and 4 percent wrong are as far apart as 20 and 40.
 
     Parameters
     ----------
     table : mapping of str to mapping of str to array_like, shape (seeds,)
-        The groups by name, and in each the series by name: the same names in every group.
+        The groups by name, and in each the series by name: the same names in every group. Positive values.
     ylabel : str
         What the values are, with their unit.
     ax : Axes, optional
@@ -35,8 +38,8 @@ def strips(
 
     Examples
     --------
-    >>> strips({"8 bits": {"a": [97.0, 98.0], "b": [96.0, 95.0]}}).get_ylabel()
-    'rightly named, %'
+    >>> strips({"8 bits": {"a": [3.0, 2.0], "b": [4.0, 5.0]}}).get_ylabel()
+    'wrongly named, %'
     """
     ax = canvas(ax, 3.2)
     names = list(next(iter(table.values())))
@@ -49,11 +52,67 @@ def strips(
         mean = values.mean(axis=1)
         ax.hlines(mean, middle - 0.42 * width, middle + 0.42 * width, color=color, lw=1.5)
     ax.set_xticks(range(len(table)), list(table))
+    _percents(ax)
     ax.set_ylabel(ylabel)
-    ax.grid(axis="y", color="#DDDDDD")
-    ax.set_axisbelow(True)
     ax.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
     return ax
+
+
+def _percents(ax: Axes) -> None:
+    """Make the axis of values logarithmic, with plain numbers at it."""
+    ax.set_yscale("log")
+    ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    ax.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    ax.yaxis.set_minor_locator(NullLocator())
+    ax.grid(axis="y", color="#DDDDDD")
+    ax.set_axisbelow(True)
+
+
+def courses(
+    panels: Mapping[str, Mapping[str, ArrayLike]],
+    points: Sequence[float],
+    xlabel: str = "epochs",
+    reference: float | None = None,
+) -> Any:
+    """Draw how something goes on, a thin line for each seed and a thick one for their mean.
+
+    Parameters
+    ----------
+    panels : mapping of str to mapping of str to array_like, shape (seeds, points)
+        The panels by title, and in each the series by name: positive values, in percent wrong.
+    points : sequence of float
+        Where they were measured, in order; drawn at equal distances.
+    xlabel : str
+        What the points are.
+    reference : float, optional
+        A value to compare with, drawn in grey.
+
+    Returns
+    -------
+    ndarray of Axes, shape (panels,)
+
+    Examples
+    --------
+    >>> courses({"2 bits": {"slowly": [[80.0, 40.0], [90.0, 30.0]]}}, [0, 10])[0].get_ylabel()
+    'wrongly named, %'
+    """
+    drawn = axes(1, len(panels), height=3.4, sharey=True, squeeze=False)[0]
+    for ax, (title, group) in zip(drawn, panels.items(), strict=True):
+        canvas(ax)
+        for (name, values), color, marker in zip(group.items(), SERIES, "osD", strict=False):
+            seeds = np.asarray(values, np.float64)
+            ax.plot(range(len(points)), seeds.T, color=color, lw=0.6, alpha=0.6)
+            mean = seeds.mean(axis=0)
+            ax.plot(range(len(points)), mean, color=color, lw=2, marker=marker, markersize=5, label=name)
+        if reference is not None:
+            ax.axhline(reference, color=UNUSED, ls="--", lw=1, label="float")
+        ax.set_xticks(range(len(points)), [f"{point:g}" for point in points])
+        ax.set_xlabel(xlabel)
+        ax.set_title(title, fontsize=10)
+        _percents(ax)
+    drawn[0].set_ylabel("wrongly named, %")
+    drawn[-1].legend(frameon=False, loc="upper right", fontsize=9)
+    return drawn
 
 
 def pretended_slope(params: QuantParams) -> Any:
@@ -98,7 +157,7 @@ def pretended_slope(params: QuantParams) -> Any:
 
 
 def confusion(answers: Mapping[str, ArrayLike], labels: ArrayLike) -> Any:
-    """Draw, one panel for each network, which digit it names for which: the right answers on the diagonal.
+    """Draw, two panels a row, which digit each network names for which: the right answers on the diagonal.
 
     Parameters
     ----------
@@ -118,7 +177,11 @@ def confusion(answers: Mapping[str, ArrayLike], labels: ArrayLike) -> Any:
     """
     labels = np.asarray(labels)
     classes = int(labels.max()) + 1
-    panels = axes(1, len(answers), height=7.5 / len(answers) + 0.5, squeeze=False)[0]
+    rows = (len(answers) + 1) // 2
+    grid = axes(rows, 2, height=3.4 * rows, squeeze=False)
+    for spare in grid.ravel()[len(answers) :]:
+        spare.set_axis_off()
+    panels = grid.ravel()[: len(answers)]
     for ax, (name, answer) in zip(panels, answers.items(), strict=True):
         answer = np.asarray(answer)
         counts = np.bincount(labels * np.int64(classes) + answer, minlength=classes**2).reshape(classes, -1)
@@ -130,12 +193,13 @@ def confusion(answers: Mapping[str, ArrayLike], labels: ArrayLike) -> Any:
         ax.imshow(1 - shade * (1 - colors))
         for row, column in np.argwhere(counts):
             dark = shade[row, column, 0] > 0.7
-            ax.text(column, row, counts[row, column], ha="center", va="center", fontsize=6,
+            ax.text(column, row, counts[row, column], ha="center", va="center", fontsize=8,
                     color="white" if dark else "black")  # fmt: skip
         ax.set_title(f"{name}: {100 * np.mean(answer == labels):.1f} %", fontsize=10)
         ax.set(xlabel="named", xticks=range(classes), yticks=range(classes))
-        ax.tick_params(labelsize=7)
-    panels[0].set_ylabel("is")
+        ax.tick_params(labelsize=8)
+    for ax in panels[::2]:
+        ax.set_ylabel("is")
     return panels
 
 
