@@ -184,33 +184,45 @@ def multiplier_explorer() -> None:
 
 
 def ladder_explorer() -> None:
-    """Notebook 08: the upper end of a range, and what each token keeps of its signal further on."""
+    """Notebook 08: where on the way the upper end of a range is measured, with and without position 0."""
     names = ("gelu_output", "layernorm_output", "dense2_weight", "dense2_bias")
     gelu, entered, weight, bias = (samples.load(name).astype(np.float64) for name in names)
     gain, shift = (samples.load(f"layernorm2_{name}").astype(np.float64) for name in ("weight", "bias"))
+    ends, tokens = (
+        np.array([2, 3, 4, 4.5, 5, 6, 8, 10, 12, 16, 20, 24.2]),
+        ("all tokens", "all but position 0"),
+    )
+    places = ("tensor", "dense layer", "block")
 
-    def climb(x: Any) -> dict[str, Any]:
+    def climb(x: Any) -> tuple[Any, Any, Any]:
         dense = x @ weight.T + bias
         centred = dense + entered - (dense + entered).mean(axis=1, keepdims=True)
-        normed = centred / np.sqrt(np.mean(centred**2, axis=1, keepdims=True) + 1e-12)
-        return {"tensor": x, "dense layer": dense, "block": normed * gain + shift}
-
-    def decibels(exact: Any, got: Any, axis: int | None = None) -> Any:
-        return 10 * np.log10(np.sum(exact**2, axis=axis) / np.sum((got - exact) ** 2, axis=axis))
+        return x, dense, centred / np.sqrt(np.mean(centred**2, axis=1, keepdims=True) + 1e-12) * gain + shift
 
     exact = climb(gelu)
 
-    def draw(end: float, place: str) -> Any:
-        got = climb(fake_quantize(gelu, asymmetric_params(gelu.min(), end), dtype=np.float64))
-        ax = plots.per_token({f"up to {end:.1f}": decibels(exact[place], got[place], axis=1)})
-        whole = (f"{name} {decibels(exact[name], got[name]):.1f} dB" for name in exact)
-        ax.set(ylim=(-5, 60), title=", ".join(whole))
+    def rungs(end: float, which: str) -> list[float]:
+        x = fake_quantize(gelu, asymmetric_params(gelu.min(), end), dtype=np.float64)
+        if which != tokens[0]:
+            x[:1] = fake_quantize(gelu[:1], asymmetric_params(gelu.min(), gelu.max()), dtype=np.float64)
+        pairs = zip(exact, climb(x), strict=True)
+        return [float(10 * np.log10(np.sum(e**2) / np.sum((g - e) ** 2))) for e, g in pairs]
+
+    @cache
+    def curves(which: str) -> dict[str, Any]:
+        return dict(zip(places, np.transpose([rungs(end, which) for end in ends]), strict=True))
+
+    def draw(end: float, which: str) -> Any:
+        ax = plots.lines(ends, {}, curves(which), "upper end of the range")
+        ax.axvline(end, color=plots.CODE, lw=2)
+        whole = (f"{place} {sqnr:.1f} dB" for place, sqnr in zip(places, rungs(end, which), strict=True))
+        ax.set(ylim=(-2, 46), title=f"up to {end:.1f}: " + ", ".join(whole))
         return plots.figure_of(ax)
 
     explore(
         draw,
-        "Each token's SQNR at the block's output, the GELU output quantized up to 24.2: about 24 dB for all "
-        "but position 0, which has 44.",
-        end=slider("upper end (real)", 24.2, 1.0, 24.2, 0.1),
-        place=choice("measured at", reversed(exact)),
+        "SQNR over the upper end of the range at three places: at the tensor it is best near 20, at the "
+        "dense layer it rises to the end, at the block it is best near 4.5 and falls from there.",
+        end=slider("upper end (real)", 24.2, 2.0, 24.2, 0.1),
+        which=choice("clipped", tokens),
     )
