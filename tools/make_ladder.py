@@ -7,7 +7,9 @@
 
 A row is a text, a tensor (or both, in all layers at once), a layer and a range. Its columns are rungs: the
 SQNR in dB of the tensor, of the second dense layer's output, of the block's output (of these two also for
-the median token and for position 0), of the model's last hidden state, and 1 - cosine of the embedding.
+the median token and for position 0), of the model's last hidden state (also for position 0 alone and for all
+others), and 1 - cosine of the embedding. Two of the ranges take position 0 apart: 99.99 % there and min-max
+elsewhere, and the other way round.
 """
 
 from __future__ import annotations
@@ -37,13 +39,22 @@ def per_token(x: Array) -> Array:
     return fake_quantize(x, asymmetric_params(*minmax_range(x, axis=0), INT8, axis=0), dtype=np.float64)
 
 
+def apart(first: Quantizer, others: Quantizer, x: Array) -> Array:
+    """Quantize position 0 as `first` does and all others as `others` does, each with the whole x's range."""
+    return np.vstack([first(x)[:1], others(x)[1:]])
+
+
+MINMAX: Quantizer = partial(per_tensor, minmax_range)
+CLIPPED: Quantizer = partial(per_tensor, partial(percentile_range, percentile=99.99))
 QUANTIZERS: dict[str, Quantizer] = {
-    "min-max": partial(per_tensor, minmax_range),
+    "min-max": MINMAX,
     **{
         f"{percentile:g} %": partial(per_tensor, partial(percentile_range, percentile=percentile))
         for percentile in (99.99, 99.9, 99.0)
     },
     "each token": per_token,
+    "99.99 % at 0": partial(apart, CLIPPED, MINMAX),
+    "99.99 % but at 0": partial(apart, MINMAX, CLIPPED),
 }
 Row = dict[str, str]
 
@@ -103,7 +114,12 @@ class Run:
     def end(self, last: Array) -> Row:
         exact = self.states[-1]
         cosine = float(minilm.embedding(exact) @ minilm.embedding(last))
-        return {"last_db": f"{db(exact, last):.2f}", "one_minus_cos": f"{1 - cosine:.2e}"}
+        return {
+            "last_db": f"{db(exact, last):.2f}",
+            "last_first_db": f"{db(exact[:1], last[:1]):.2f}",
+            "last_others_db": f"{db(exact[1:], last[1:]):.2f}",
+            "one_minus_cos": f"{1 - cosine:.2e}",
+        }
 
 
 def rows() -> Iterator[Row]:
