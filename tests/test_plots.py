@@ -372,28 +372,6 @@ def test_pretended_slope_is_one_between_the_clipped_ends():
     assert legend(above) == ["fake-quantized", "what training pretends", "clipped"]
 
 
-def test_confusion_counts_answers_and_writes_them_down():
-    labels_ = np.array([0, 0, 1, 2, 2, 2])
-    panels = plots.confusion({"all": labels_, "some": [0, 1, 1, 2, 0, 0], "again": labels_}, labels_)
-    assert len(panels) == 3
-    assert [ax.axison for ax in panels[0].figure.axes] == [True, True, True, False]
-    written = [
-        {(text.get_position()[1], text.get_position()[0]): int(text.get_text()) for text in ax.texts}
-        for ax in panels
-    ]
-    assert written == [
-        {(0, 0): 2, (1, 1): 1, (2, 2): 3},
-        {(0, 0): 1, (0, 1): 1, (1, 1): 1, (2, 2): 1, (2, 0): 2},
-        {(0, 0): 2, (1, 1): 1, (2, 2): 3},
-    ]
-    assert [ax.get_title() for ax in panels] == ["all: 100.0 %", "some: 50.0 %", "again: 100.0 %"]
-    colors = panels[1].images[0].get_array()
-    assert to_hex(colors[1, 1]) == plots.REAL.lower()
-    np.testing.assert_array_equal(colors[1, 0], 1)
-    assert colors[2, 0, 0] > colors[2, 0, 2]  # a wrong answer is red rather than blue
-    assert (panels[0].get_xlabel(), panels[0].get_ylabel()) == ("named", "is")
-
-
 def test_ladder_has_a_line_for_each_text():
     series = {"min-max": [[20.0, 25.0], [21.0, 26.0]], "99 %": [[10.0, 1.0], [11.0, 2.0]]}
     left, right = plots.ladder({"layer 0": series, "layer 3": series}, ["tensor", "layer"])

@@ -26,7 +26,7 @@ from quantnotes.plots.frame import (
 )
 from quantnotes.plots.integers import code_errors, rounding_rules, sums_and_limits
 from quantnotes.plots.museum import exhibit, hall
-from quantnotes.plots.networks import confusion, courses, ladder, per_token, pretended_slope, strips
+from quantnotes.plots.networks import courses, ladder, per_token, pretended_slope, strips
 from quantnotes.plots.number_lines import (
     error_histogram,
     grid_ends,
@@ -59,7 +59,6 @@ __all__ = [
     "code_errors",
     "code_histogram",
     "comparison",
-    "confusion",
     "cost_by_size",
     "costs",
     "courses",

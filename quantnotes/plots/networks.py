@@ -1,4 +1,4 @@
-"""Pictures of a network's answers: over seeds, digit by digit, and further and further downstream."""
+"""Pictures of a network's answers: over seeds, over epochs, and further and further downstream."""
 
 from __future__ import annotations
 
@@ -7,12 +7,11 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.colors import to_rgb
 from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
 from numpy.typing import ArrayLike
 
 from quantnotes.mapping import QuantParams
-from quantnotes.plots.frame import CLIPPED, CODE, OTHER, REAL, SERIES, UNUSED, axes, canvas
+from quantnotes.plots.frame import CLIPPED, CODE, OTHER, SERIES, UNUSED, axes, canvas
 from quantnotes.training import straight_through
 
 
@@ -154,53 +153,6 @@ def pretended_slope(params: QuantParams) -> Any:
     above.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
     below.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
     return both
-
-
-def confusion(answers: Mapping[str, ArrayLike], labels: ArrayLike) -> Any:
-    """Draw, two panels a row, which digit each network names for which: the right answers on the diagonal.
-
-    Parameters
-    ----------
-    answers : mapping of str to array_like of integers, shape (n,)
-        What each network answers, by name.
-    labels : array_like of integers, shape (n,)
-        The right answers, from 0 on.
-
-    Returns
-    -------
-    ndarray of Axes, shape (networks,)
-
-    Examples
-    --------
-    >>> confusion({"float": [0, 1], "2 bits": [0, 0]}, [0, 1])[1].get_title()
-    '2 bits: 50.0 %'
-    """
-    labels = np.asarray(labels)
-    classes = int(labels.max()) + 1
-    rows = (len(answers) + 1) // 2
-    grid = axes(rows, 2, height=3.4 * rows, squeeze=False)
-    for spare in grid.ravel()[len(answers) :]:
-        spare.set_axis_off()
-    panels = grid.ravel()[: len(answers)]
-    for ax, (name, answer) in zip(panels, answers.items(), strict=True):
-        answer = np.asarray(answer)
-        counts = np.bincount(labels * np.int64(classes) + answer, minlength=classes**2).reshape(classes, -1)
-        right = np.eye(classes, dtype=bool)
-        shade = np.sqrt(counts / np.maximum(counts.sum(axis=1, keepdims=True), 1))[
-            ..., None
-        ]  # so that a few can be seen
-        colors = np.where(right[..., None], to_rgb(REAL), to_rgb(CLIPPED))
-        ax.imshow(1 - shade * (1 - colors))
-        for row, column in np.argwhere(counts):
-            dark = shade[row, column, 0] > 0.7
-            ax.text(column, row, counts[row, column], ha="center", va="center", fontsize=8,
-                    color="white" if dark else "black")  # fmt: skip
-        ax.set_title(f"{name}: {100 * np.mean(answer == labels):.1f} %", fontsize=10)
-        ax.set(xlabel="named", xticks=range(classes), yticks=range(classes))
-        ax.tick_params(labelsize=8)
-    for ax in panels[::2]:
-        ax.set_ylabel("is")
-    return panels
 
 
 def ladder(panels: Mapping[str, Mapping[str, ArrayLike]], rungs: Sequence[str]) -> Any:
