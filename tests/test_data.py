@@ -59,6 +59,34 @@ def test_a_count_may_differ_by_two_and_no_more(tool):
     assert not same(None, row)
 
 
+# --- training.csv -------------------------------------------------------------------------------------------
+
+
+def test_the_training_has_every_setting(tool):
+    study, found = tool("make_study"), rows("training")
+    starts = [(str(bits), weights) for bits, weights in study.STARTS]
+    wanted = [
+        (*start, *map(str, rest)) for start in starts for rest in itertools.product(study.RATES, study.EPOCHS)
+    ]
+    assert [(row["bits"], row["weights"], row["rate"], row["epochs"]) for row in found] == wanted
+    counts = np.array([[int(row[f"seed_{k}"]) for k in study.SEEDS] for row in found])
+    assert counts.min() > 0
+    assert counts.max() <= 600
+
+
+@pytest.mark.parametrize("rate", [0.001, 0.01])
+def test_ten_epochs_are_trained_again(tool, rate):
+    """The longer ones follow the same steps; the tool's --check does them."""
+    study = tool("make_study")
+    (old,) = (
+        row
+        for row in rows("training")
+        if (row["bits"], row["weights"], row["rate"], row["epochs"]) == ("2", "one scale", str(rate), "10")
+    )
+    new = study.trained_row(2, "one scale", rate, 10)
+    assert study.same(new, old), (new, old)
+
+
 # --- ladder.csv ---------------------------------------------------------------------------------------------
 
 QUANTIZED = {
@@ -68,6 +96,24 @@ QUANTIZED = {
     "99 %": lambda x: asymmetric_params(*percentile_range(x, 99.0), INT8),
     "each token": lambda x: asymmetric_params(*minmax_range(x, axis=0), INT8, axis=0),
 }
+
+
+def apart(first, others):
+    """Position 0 quantized with one range of the whole tensor, all other positions with another."""
+
+    def quantized(x):
+        first_, others_ = (fake_quantize(x, QUANTIZED[name](x), dtype=np.float64) for name in (first, others))
+        return np.concatenate([first_[:1], others_[1:]])
+
+    return quantized
+
+
+APART = {"99.99 % at 0": apart("99.99 %", "min-max"), "99.99 % but at 0": apart("min-max", "99.99 %")}
+RANGES = [*QUANTIZED, *APART]
+
+
+def ranged(name, x):
+    return APART[name](x) if name in APART else fake_quantize(x, QUANTIZED[name](x), dtype=np.float64)
 
 
 def load(name):
@@ -95,7 +141,7 @@ def found_in_ladder(text, tensor, layer, name):
 def test_the_ladder_has_every_rung():
     wanted = [("both", "all")]
     wanted += [(tensor, str(layer)) for tensor in ("gelu_output", "layernorm_output") for layer in range(6)]
-    wanted = [(text, *where, name) for text in "12" for name in QUANTIZED for where in wanted]
+    wanted = [(text, *where, name) for text in "12" for name in RANGES for where in wanted]
     table = rows("ladder")
     assert [(row["text"], row["tensor"], row["layer"], row["range"]) for row in table] == wanted
     for row in table:
@@ -103,12 +149,12 @@ def test_the_ladder_has_every_rung():
         assert 0 < float(row["one_minus_cos"]) < 1
 
 
-@pytest.mark.parametrize("name", QUANTIZED)
+@pytest.mark.parametrize("name", RANGES)
 @pytest.mark.parametrize(("text", "suffix"), [("1", ""), ("2", "_2")])
 def test_the_rungs_up_to_the_block_follow_from_the_samples(name, text, suffix):
     """To a tenth of a decibel: the samples are rounded to float16, the table's activations are not."""
     gelu = load("gelu_output" + suffix)
-    got = fake_quantize(gelu, QUANTIZED[name](gelu), dtype=np.float64)
+    got = ranged(name, gelu)
     (dense, out), (dense_got, out_got) = block(gelu, suffix), block(got, suffix)
     measured = {"tensor_db": db(gelu, got)}
     for rung, exact, changed in (("dense2", dense, dense_got), ("block", out, out_got)):
@@ -120,11 +166,11 @@ def test_the_rungs_up_to_the_block_follow_from_the_samples(name, text, suffix):
     np.testing.assert_allclose(list(measured.values()), list(stored.values()), atol=0.15)
 
 
-@pytest.mark.parametrize("name", QUANTIZED)
+@pytest.mark.parametrize("name", RANGES)
 @pytest.mark.parametrize(("text", "suffix"), [("1", ""), ("2", "_2")])
 def test_the_layernorm_output_as_well(name, text, suffix):
     x = load("layernorm_output" + suffix)
-    got = fake_quantize(x, QUANTIZED[name](x), dtype=np.float64)
+    got = ranged(name, x)
     row = found_in_ladder(text, "layernorm_output", "0", name)
     np.testing.assert_allclose(db(x, got), float(row["tensor_db"]), atol=0.1)
 
@@ -133,6 +179,13 @@ def test_the_last_layers_block_is_the_last_hidden_state():
     for row in rows("ladder"):
         if row["layer"] == "5":
             assert row["block_db"] == row["last_db"]
+            assert row["block_first_db"] == row["last_first_db"]
+
+
+def test_the_whole_lies_between_position_0_and_the_others():
+    for row in rows("ladder"):
+        first, others = float(row["last_first_db"]), float(row["last_others_db"])
+        assert min(first, others) - 0.01 <= float(row["last_db"]) <= max(first, others) + 0.01
 
 
 def test_the_tool_rebuilds_the_ladder():
