@@ -51,7 +51,8 @@ def to_onnx(network: QuantNetwork) -> onnx.ModelProto:
     ONNX keeps scales in float32, and an engine may sum in float32, or requantize with a float. So a code may
     differ by one from `run_integer`'s, where it lies next to a tie. On processors without VNNI instructions
     ONNX Runtime's fused kernels add pairs of products in 16 bits, and cut them off there, with int8 data as
-    with uint8: give such networks weights of 7 bits, or leave the optimizations out.
+    with uint8. Its session option "session.x64quantprecision", set to "1", asks for kernels that do not;
+    weights of 7 bits do not need it.
 
     Examples
     --------
