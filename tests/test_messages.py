@@ -97,6 +97,7 @@ MESSAGES = [
     (lambda: dequantize("1", P), TypeError, "q must hold real numbers, got dtype <U1"),
     (lambda: dequantize([1.0], P), TypeError, "q must hold integers, got dtype float64"),
     (lambda: dequantize([0, 300], P), ValueError, "q must lie in -128..127, got integers from 0 to 300"),
+    (lambda: dequantize([300, 300], P), ValueError, "q must lie in -128..127, got 300"),
     # asymmetric, symmetric
     (lambda: asymmetric_params("0", 1.0), TypeError, "rmin must hold real numbers, got dtype <U1"),
     (lambda: asymmetric_params(0.0, "1"), TypeError, "rmax must hold real numbers, got dtype <U1"),
