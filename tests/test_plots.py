@@ -365,7 +365,7 @@ def test_pretended_slope_is_one_between_the_clipped_ends():
     np.testing.assert_array_equal(reals, np.clip(np.rint(x), -1, 1))
     np.testing.assert_array_equal(above.lines[1].get_ydata(), np.clip(x, -1, 1))
     assert set(below.lines[0].get_ydata()) == {0}
-    np.testing.assert_array_equal(below.lines[1].get_ydata(), np.abs(x) <= 1.5)
+    np.testing.assert_array_equal(below.lines[1].get_ydata(), np.abs(np.rint(x)) <= 1)
     steps = [segment[0, 0] for segment in below.collections[0].get_segments()]
     np.testing.assert_allclose(steps, [-0.5, 0.5], atol=0.01)
     assert labels(below) == ("weight that is trained", "slope")
