@@ -45,7 +45,7 @@ test: lint
 	$(BIN)/pytest
 
 test-pages: $(READY)
-	$(BIN)/pytest --numprocesses=0 tests/pages
+	$(BIN)/pytest tests/pages
 
 test-extras: $(EXTRAS)
 	$(BIN)/pytest
