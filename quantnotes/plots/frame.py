@@ -8,7 +8,9 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import PlaceHolderLayoutEngine
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -81,7 +83,11 @@ def figure_of(ax: Any) -> Figure:
 def png(figure: Figure, dpi: int = 100, colors: int | None = None) -> bytes:
     """Return the figure as a PNG file, `dpi` dots to the inch, in a palette of `colors` if asked."""
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=dpi)
+    if isinstance(figure.get_layout_engine(), PlaceHolderLayoutEngine):  # for which savefig would draw twice
+        figure.set_dpi(dpi)
+        FigureCanvasAgg(figure).print_png(buffer)  # type: ignore[no-untyped-call]
+    else:
+        figure.savefig(buffer, format="png", dpi=dpi)
     if colors is not None:
         few = Image.open(buffer).convert("RGB").quantize(colors, dither=Image.Dither.NONE)
         buffer = io.BytesIO()
