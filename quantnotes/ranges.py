@@ -136,8 +136,8 @@ def nan_error(x: Array, name: str, advice: str) -> ValueError:
     return ValueError(f"{name} holds {count} NaN among {x.size} values: {advice}")
 
 
-def whole_number(value: object, name: str) -> int:
-    """Return `value` as an int; TypeError if it is none, or a truth value.
+def whole_number(value: object, name: str, wanted: str = "an integer or None") -> int:
+    """Return `value` as an int; TypeError, which says what is wanted, if it is none, or a truth value.
 
     Examples
     --------
@@ -146,7 +146,7 @@ def whole_number(value: object, name: str) -> int:
     """
     if isinstance(value, (int, np.integer)) and not isinstance(value, bool):
         return int(value)
-    raise TypeError(f"{name} must be an integer or None, got {value!r}")
+    raise TypeError(f"{name} must be {wanted}, got {value!r}")
 
 
 def as_axis(axis: object) -> int:

@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from quantnotes.mapping import QuantParams, aligned, fake_quantize
 from quantnotes.network import Dense, QuantDense, QuantNetwork, check_quantized
-from quantnotes.ranges import as_real
+from quantnotes.ranges import as_real, whole_number
 
 Array = NDArray[Any]
 
@@ -119,8 +119,9 @@ def finetune(
     [1, 0]
     """
     check_quantized(network)
-    _check_whole("epochs", epochs, 0)
-    _check_whole("rows", rows, 1)
+    for name, number, least in (("epochs", epochs, 0), ("rows", rows, 1)):
+        if whole_number(number, name, "an integer") < least:
+            raise ValueError(f"{name} must be at least {least}, got {number!r}")
     if isinstance(rate, bool) or not isinstance(rate, int | float | np.integer | np.floating):
         raise TypeError(f"rate must be a number, got {rate!r}")
     if not 0 < rate < math.inf:
@@ -138,13 +139,6 @@ def finetune(
         replace(layer, dense=Dense(w, b, layer.dense.relu))
         for layer, w, b in zip(network, values[::2], values[1::2], strict=True)
     )
-
-
-def _check_whole(name: str, value: object, least: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int | np.integer):
-        raise TypeError(f"{name} must be an integer, got {value!r}")
-    if value < least:
-        raise ValueError(f"{name} must be at least {least}, got {value!r}")
 
 
 def _one_hot(labels: ArrayLike, n: int, outputs: int) -> Array:
