@@ -14,7 +14,8 @@ import numpy as np
 _MAX_BITS = 16
 
 
-def _as_int(value: object, name: str) -> int:
+def as_int(value: object, name: str) -> int:
+    """Return `value` as an int; TypeError if it is none."""
     try:
         return operator.index(value)  # type: ignore[arg-type]
     except TypeError:
@@ -49,8 +50,8 @@ class IntGrid:
     qmax: int  # the largest code
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "qmin", _as_int(self.qmin, "qmin"))
-        object.__setattr__(self, "qmax", _as_int(self.qmax, "qmax"))
+        object.__setattr__(self, "qmin", as_int(self.qmin, "qmin"))
+        object.__setattr__(self, "qmax", as_int(self.qmax, "qmax"))
         if self.qmin >= self.qmax:
             raise ValueError(f"qmin must be below qmax, got qmin={self.qmin}, qmax={self.qmax}")
         if not self.qmin <= 0 < self.qmax:
@@ -90,7 +91,7 @@ class IntGrid:
         >>> IntGrid.of(8, narrow=True)
         IntGrid(qmin=-127, qmax=127)
         """
-        bits = _as_int(bits, "bits")
+        bits = as_int(bits, "bits")
         lowest = 2 if signed else 1
         if not lowest <= bits <= _MAX_BITS:
             raise ValueError(f"bits must be {lowest} to {_MAX_BITS}, got {bits}")

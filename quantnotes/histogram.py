@@ -8,7 +8,6 @@ subject of the range functions.
 from __future__ import annotations
 
 import math
-import operator
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -16,6 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from quantnotes import kernels
+from quantnotes.grid import as_int
 from quantnotes.ranges import (
     MAX_BINS,
     NanPolicy,
@@ -72,10 +72,7 @@ class Histogram:
     __hash__ = None  # type: ignore[assignment]  # its state changes
 
     def __init__(self, max_bins: int = 2048) -> None:
-        try:
-            self.max_bins = operator.index(max_bins)
-        except TypeError:
-            raise TypeError(f"max_bins must be an integer, got {max_bins!r}") from None
+        self.max_bins = as_int(max_bins, "max_bins")
         if not 2 <= self.max_bins <= MAX_BINS:
             raise ValueError(f"max_bins must be 2 (one for each sign) to {MAX_BINS}, got {max_bins}")
         self.n, self.min, self.max = 0, math.inf, -math.inf

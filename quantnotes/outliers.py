@@ -7,12 +7,12 @@ the exact answer that the greedy pointers look for. Left out: whether outliers *
 
 from __future__ import annotations
 
-import operator
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from quantnotes.grid import as_int
 from quantnotes.histogram import Histogram, range_of
 from quantnotes.ranges import FLOAT64, MAX_BINS, NanPolicy, Range, as_real, per_channel, some_finite_data
 
@@ -84,10 +84,7 @@ def _check_keep(keep: float) -> None:
 
 
 def _bin_count(bins: object) -> int:
-    try:
-        number = operator.index(bins)  # type: ignore[arg-type]
-    except TypeError:
-        raise TypeError(f"bins must be an integer, got {bins!r}") from None
+    number = as_int(bins, "bins")
     if not 1 <= number <= MAX_BINS:
         raise ValueError(f"bins must be 1 to {MAX_BINS}, got {bins}")
     return number
