@@ -234,6 +234,10 @@ def check_quantized(network: object) -> None:
     _check_layers(network, QuantDense, "as quantize_network makes it")
 
 
+def _check_float(network: object) -> None:
+    _check_layers(network, Dense, "the layers in floats")
+
+
 def _check_layers(network: object, kind: type, where_from: str) -> None:
     wanted = f"network must be a sequence of {kind.__name__}, {where_from}"
     if not isinstance(network, Sequence):
@@ -340,7 +344,7 @@ def quantize_network(
     >>> round(first.x.scale, 6), round(last.x.scale, 6), last.x == first.y
     (0.01, 0.011961, True)
     """
-    _check_layers(network, Dense, "the layers in floats")
+    _check_float(network)
     for name, function in (("activations", activations), ("weights", weights)):
         if not callable(function):
             raise TypeError(f"{name} must be a function such as calibrate_by makes, got {function!r}")
@@ -405,7 +409,7 @@ def run_float(network: Network, x: ArrayLike) -> list[Array]:
     >>> run_float([Dense([[2.0]], [1.0]), Dense([[-1.0]], [0.0], relu=True)], [[3.0]])
     [array([[3.]]), array([[7.]]), array([[0.]])]
     """
-    _check_layers(network, Dense, "the layers in floats")
+    _check_float(network)
     seen = [np.asarray(x, np.float64)]
     for layer in network:
         seen.append(layer(seen[-1]))

@@ -188,11 +188,8 @@ def ladder_explorer() -> None:
     names = ("gelu_output", "layernorm_output", "dense2_weight", "dense2_bias")
     gelu, entered, weight, bias = (samples.load(name).astype(np.float64) for name in names)
     gain, shift = (samples.load(f"layernorm2_{name}").astype(np.float64) for name in ("weight", "bias"))
-    ends, tokens = (
-        np.array([2, 3, 4, 4.5, 5, 6, 8, 10, 12, 16, 20, 24.2]),
-        ("all tokens", "all but position 0"),
-    )
-    places = ("tensor", "dense layer", "block")
+    ends = np.array([2, 3, 4, 4.5, 5, 6, 8, 10, 12, 16, 20, 24.2])
+    tokens, places = ("all tokens", "all but position 0"), ("tensor", "dense layer", "block")
 
     def climb(x: Any) -> tuple[Any, Any, Any]:
         dense = x @ weight.T + bias
