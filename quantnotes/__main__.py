@@ -6,8 +6,8 @@ import argparse
 import sys
 from collections.abc import Iterable, Sequence
 
-from quantnotes.files import Stored
-from quantnotes.survey import survey
+from quantnotes.comparison.files import Stored
+from quantnotes.comparison.survey import survey
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

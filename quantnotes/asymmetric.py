@@ -11,31 +11,33 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from quantnotes.checks import as_real
+from quantnotes.granularity import Axis, BlockSize, Granularity
 from quantnotes.grid import INT8, IntGrid, check_grid
 from quantnotes.mapping import MIN_SCALE, QuantParams
-from quantnotes.ranges import as_real, block_length
 
 Array = NDArray[Any]
 
 
-def checked_ends(
-    rmin: ArrayLike, rmax: ArrayLike, axis: int | None, block_size: int | None
-) -> tuple[Array, Array]:
-    """Return the ends of a range as float64 arrays: 0-d, or one a channel, or one a block.
+def checked_ends(rmin: ArrayLike, rmax: ArrayLike, granularity: Granularity) -> tuple[Array, Array]:
+    """Return the ends of a range as float64 arrays: 0-d, or one for each group of values.
 
     Raises
     ------
     TypeError
         If an end holds no real numbers.
     ValueError
-        If the shapes do not fit `axis` and `block_size`, an end is NaN or infinite, or rmin exceeds rmax.
+        If the shapes do not fit the granularity, an end is NaN or infinite, or rmin exceeds rmax.
     """
     low, high = as_real(rmin, "rmin").astype(np.float64), as_real(rmax, "rmax").astype(np.float64)
     if low.shape != high.shape:
         raise ValueError(f"rmin and rmax must have one shape, got {low.shape} and {high.shape}")
-    if block_length(block_size, axis) is None and low.ndim != (axis is not None):
-        expected = "numbers" if axis is None else "1-D arrays, one entry a channel"
-        raise ValueError(f"with axis={axis} rmin and rmax must be {expected}, got shape {low.shape}")
+    axes = len(granularity.axes)
+    if granularity.blocks is None and low.ndim != axes:
+        expected = "numbers" if not axes else f"{axes}-D arrays, one entry a channel"
+        raise ValueError(
+            f"with axis={granularity.axis} rmin and rmax must be {expected}, got shape {low.shape}"
+        )
     if not (np.isfinite(low).all() and np.isfinite(high).all()):
         raise ValueError(f"rmin and rmax must be finite, got {rmin!r} and {rmax!r}")
     if (low > high).any():
@@ -53,24 +55,24 @@ def asymmetric_params(
     rmax: ArrayLike,
     grid: IntGrid = INT8,
     *,
-    axis: int | None = None,
+    axis: Axis = None,
     anchor: Literal["max", "min"] = "max",
-    block_size: int | None = None,
+    block_size: BlockSize = None,
 ) -> QuantParams:
     """Return S and Z that spread the range over the whole grid, with 0 exactly on a code.
 
     Parameters
     ----------
-    rmin, rmax : float, or array_like of shape (channels,) when `axis` is given, or one entry a block
+    rmin, rmax : float, or array_like of one entry for each index of `axis`, or one for each block
         The range of the data. It is widened to hold 0: otherwise Z would leave the grid.
     grid : IntGrid, default INT8
         The codes that may be used.
-    axis : int, optional
-        The channel axis of the data.
+    axis : int or tuple of int, optional
+        The axes of the data that keep parameters of their own.
     anchor : {"max", "min"}, default "max"
         Which end Z is computed from: the note's ``Z = qmax - rint(rmax / S)`` or ONNX's
         ``Z = qmin - rint(rmin / S)``. They differ by one where both quotients are ties or nearly so.
-    block_size : int, optional
+    block_size : int or tuple of int, optional
         Values along `axis` that share S and Z, as given to :func:`minmax_range`.
 
     Returns
@@ -95,7 +97,7 @@ def asymmetric_params(
     if anchor not in ("max", "min"):
         raise ValueError(f'anchor must be "max" or "min", got {anchor!r}')
     check_grid(grid)
-    low, high = checked_ends(rmin, rmax, axis, block_size)
+    low, high = checked_ends(rmin, rmax, Granularity.of(axis, block_size))
     low, high = np.minimum(low, 0.0), np.maximum(high, 0.0)
     steps = grid.qmax - grid.qmin
     with np.errstate(over="ignore"):

@@ -1,117 +1,31 @@
-"""Choosing a range: percentiles, and one observer for every method, for data that come in batches.
+"""Choosing a range by the name of a method, and one observer for every method, for data that come in batches.
 
-The other methods have modules of their own (:mod:`quantnotes.outliers`, :mod:`quantnotes.mse`,
-:mod:`quantnotes.entropy`). Left out: which method to choose, for which a tensor alone is not enough; see
-:mod:`quantnotes.comparison`.
+Not covered: which method to choose, for which a tensor alone is not enough; see :mod:`quantnotes.comparison`.
 """
 
 from __future__ import annotations
 
 import math
+import warnings
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from quantnotes.asymmetric import asymmetric_params
+from quantnotes.checks import FLOAT64, NanPolicy, as_real, check_nan_policy
 from quantnotes.entropy import entropy_range
+from quantnotes.granularity import Axis, BlockSize, Granularity
 from quantnotes.grid import INT8, IntGrid, check_grid
 from quantnotes.histogram import Histogram, range_of, update_channels
 from quantnotes.mapping import QuantParams
 from quantnotes.mse import Scheme, check_scheme, mse_range
 from quantnotes.outliers import histogram_range
-from quantnotes.ranges import (
-    FLOAT64,
-    NanPolicy,
-    Range,
-    as_axis,
-    as_real,
-    channel_axis,
-    check_nan_policy,
-    compute_type,
-    minmax_range,
-    some_finite_data,
-)
+from quantnotes.percentile import percentile_range
+from quantnotes.ranges import Range, minmax_range
 from quantnotes.symmetric import symmetric_params
 
-__all__ = [
-    "METHODS",
-    "Calibrator",
-    "entropy_range",
-    "mse_range",
-    "params_of",
-    "percentile_range",
-    "range_by",
-]
-
 Array = NDArray[Any]
-
-
-def percentile_range(
-    x: ArrayLike | Histogram,
-    percentile: float = 99.99,
-    *,
-    axis: int | None = None,
-    nan: NanPolicy = "raise",
-) -> Range:
-    """Return the range that is left when the same share of the data is cut from each side.
-
-    Parameters
-    ----------
-    x : array_like or Histogram
-        Finite real numbers, any shape.
-    percentile : float, default 99.99
-        How much is kept, in percent (99.99, not 0.9999): (100 - percentile) / 2 percent are cut from each
-        side. 100 gives min and max exactly.
-    axis : int, optional
-        The channel axis of an array: one range for each index along it.
-    nan : {"raise", "ignore"}, default "raise"
-        What to do about NaN in an array.
-
-    Returns
-    -------
-    Range
-        Of an array, values of the data: the upper end is NumPy's "inverted_cdf" quantile, the lower one its
-        mirror image. Of a histogram, the outer edges of the bins in which they lie, and so never narrower.
-
-    Raises
-    ------
-    TypeError
-        If `x` holds no real numbers.
-    ValueError
-        If `percentile` is not from 0 to 100, or `x` is empty or not finite.
-
-    Examples
-    --------
-    >>> percentile_range(range(1, 101), 90)
-    Range(rmin=6.0, rmax=95.0)
-    """
-    if not isinstance(percentile, (int, float, np.integer, np.floating)):
-        raise TypeError(f"percentile must be a number, got {percentile!r}")
-    if not 0 <= percentile <= 100:
-        raise ValueError(f"percentile must be from 0 to 100, got {percentile!r}")
-    upper = 100 - (100 - percentile) / 2
-
-    def one(channel: Array | Histogram) -> tuple[float, float]:
-        if isinstance(channel, Histogram):
-            return _quantile_bins(channel, upper / 100)
-        data, _, _ = some_finite_data(channel, nan)
-        data = data.astype(compute_type(data.dtype))
-        ends = (side * float(np.percentile(side * data, upper, method="inverted_cdf")) for side in (-1, 1))
-        low, high = sorted(ends)  # the two medians of an even number would be inside-out at percentile 0
-        return low + 0.0, high + 0.0
-
-    return range_of(x, axis, nan, one)
-
-
-def _quantile_bins(h: Histogram, upper: float) -> tuple[float, float]:
-    """Return the outer edges of the bins that hold the value of rank `upper` * n from each side."""
-    rank = max(math.ceil(h.n * upper), 1)
-    running = np.cumsum(h.counts)
-    from_top, from_bottom = np.searchsorted(running, rank), np.searchsorted(running, h.n - rank, side="right")
-    edges = h.edges
-    low, high = edges[min(from_top, from_bottom)], edges[max(from_top, from_bottom) + 1]
-    return max(float(low), h.min), min(float(high), h.max)
 
 
 _OPTIONS: dict[str, set[str]] = {
@@ -132,7 +46,7 @@ def _check_method(method: object, options: dict[str, Any]) -> None:
         raise TypeError(f"method {method!r} takes no {', '.join(sorted(unknown))}")
 
 
-def range_by(
+def choose_range(
     method: str, x: ArrayLike | Histogram, grid: IntGrid = INT8, scheme: Scheme = "asymmetric", **options: Any
 ) -> Range:
     """Return the range that a method chooses for a scheme on a grid.
@@ -164,7 +78,7 @@ def range_by(
 
     Examples
     --------
-    >>> range_by("percentile", range(1, 101), percentile=90)
+    >>> choose_range("percentile", range(1, 101), percentile=90)
     Range(rmin=6.0, rmax=95.0)
     """
     _check_method(method, options)
@@ -188,21 +102,26 @@ def range_by(
     return Range(max(clip.rmin, data.rmin), min(clip.rmax, data.rmax))
 
 
-def params_of(
-    bounds: Range, grid: IntGrid = INT8, scheme: Scheme = "asymmetric", *, axis: int | None = None
+def make_params(
+    bounds: Range,
+    grid: IntGrid = INT8,
+    scheme: Scheme = "asymmetric",
+    *,
+    axis: Axis = None,
+    block_size: BlockSize = None,
 ) -> QuantParams:
     """Return `asymmetric_params` or `symmetric_params` of a range, as `scheme` says.
 
     Parameters
     ----------
     bounds : Range
-        Two numbers, or two arrays of one entry a channel when `axis` is given.
+        Two numbers, or two arrays as a range function returns them.
     grid : IntGrid, default INT8
         The codes that may be used.
     scheme : {"asymmetric", "symmetric"}, default "asymmetric"
         Which function.
-    axis : int, optional
-        The channel axis of the data.
+    axis, block_size : int or tuple of int, optional
+        Which values of the data share S and Z, as the range was found for.
 
     Returns
     -------
@@ -215,12 +134,12 @@ def params_of(
 
     Examples
     --------
-    >>> params_of(Range(-1.0, 1.27), INT8, "symmetric").scale
+    >>> make_params(Range(-1.0, 1.27), INT8, "symmetric").scale
     0.01
     """
     check_scheme(scheme)
     function = asymmetric_params if scheme == "asymmetric" else symmetric_params
-    return function(*bounds, grid, axis=axis)
+    return function(*bounds, grid, axis=axis, block_size=block_size)
 
 
 class Calibrator:
@@ -277,9 +196,9 @@ class Calibrator:
         check_scheme(scheme)
         check_nan_policy(nan)
         check_grid(grid)
-        range_by(method, [0.0], grid, scheme, **options)  # an option out of range is refused now
+        choose_range(method, [0.0], grid, scheme, **options)  # an option out of range is refused now
         self.method, self.grid, self.scheme, self.options = method, grid, scheme, options
-        self.axis = None if axis is None else as_axis(axis)
+        self.axis = Granularity.of(axis).axis
         self.nan, self.max_bins = nan, max_bins
         # One for the tensor, or one for each channel as soon as a batch has shown how many there are.
         self._histograms = [Histogram(max_bins)][: axis is None]
@@ -316,9 +235,9 @@ class Calibrator:
         4
         """
         array = as_real(batch, "batch")
-        number = 1 if self.axis is None else array.shape[channel_axis(self.axis, array.ndim)]
+        number = math.prod(Granularity.of(self.axis).shape(array.shape))
         histograms = self._one_for_each(number)
-        update_channels(histograms, array, self.axis, self.nan)
+        update_channels(histograms, array, self.axis, self.nan)  # type: ignore[arg-type]
         self._histograms = histograms
         return self
 
@@ -370,7 +289,9 @@ class Calibrator:
             raise ValueError(
                 "nothing has been observed yet, or nothing but NaN in a channel: observe() first"
             )
-        ends = [range_by(self.method, h, self.grid, self.scheme, **self.options) for h in self._histograms]
+        ends = [
+            choose_range(self.method, h, self.grid, self.scheme, **self.options) for h in self._histograms
+        ]
         if self.axis is None:
             return ends[0]
         rmin, rmax = np.array(ends, FLOAT64).T.copy()
@@ -389,7 +310,7 @@ class Calibrator:
         ValueError
             As :meth:`range`; or if the scheme is symmetric and the grid has no room for negative values.
         """
-        return params_of(self.range(), self.grid, self.scheme, axis=self.axis)
+        return make_params(self.range(), self.grid, self.scheme, axis=self.axis)
 
     def _one_for_each(self, number: int) -> list[Histogram]:
         """Return the histograms, new ones if no batch has yet shown how many channels there are."""
@@ -412,3 +333,13 @@ class Calibrator:
             f"Calibrator({self.method!r}, {self.grid}, {self.scheme!r}, axis={self.axis}, nan={self.nan!r}, "
             f"max_bins={self.max_bins}{options}; n={self.n})"
         )
+
+
+def __getattr__(name: str) -> Any:
+    renamed = {"range_by": choose_range, "params_of": make_params}  # for one release: see CHANGES.md
+    if name not in renamed:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    warnings.warn(
+        f"{name} has been renamed to quantnotes.{renamed[name].__name__}", DeprecationWarning, stacklevel=2
+    )
+    return renamed[name]

@@ -17,11 +17,12 @@ import dask
 import dask.array as da
 
 from quantnotes.calibration import Calibrator
+from quantnotes.checks import NanPolicy, check_nan_policy
+from quantnotes.granularity import Granularity
 from quantnotes.grid import INT8, IntGrid
 from quantnotes.histogram import Histogram
 from quantnotes.mapping import QuantParams
 from quantnotes.mse import Scheme
-from quantnotes.ranges import NanPolicy, channel_axis, check_nan_policy
 
 _FAN_IN = 8  # how many are merged at a time
 
@@ -104,7 +105,7 @@ def calibrate(
     empty = Calibrator(method, grid, scheme, axis=axis, nan=nan, max_bins=max_bins, **options)
     array = _dask_array(x)
     if axis is not None:
-        channels = channel_axis(axis, array.ndim)
+        channels = Granularity.of(axis).positions(array.ndim)[0]
         if array.numblocks[channels] > 1:
             array = array.rechunk({i: -1 if i == channels else "auto" for i in range(array.ndim)})
     return _summary(array, empty, Calibrator.observe).params()

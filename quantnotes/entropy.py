@@ -13,15 +13,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from quantnotes.checks import NanPolicy, some_finite_data
+from quantnotes.granularity import Axis, BlockSize
 from quantnotes.grid import INT8, IntGrid, check_grid
 from quantnotes.histogram import Histogram, range_of
-from quantnotes.ranges import NanPolicy, Range, some_finite_data
+from quantnotes.ranges import Range
 
 _CELLS = 1 << 15  # levels times clips looked at together: what the loop needs stays in the cache
 
 
 def entropy_range(
-    x: ArrayLike | Histogram, grid: IntGrid = INT8, *, axis: int | None = None, nan: NanPolicy = "raise"
+    x: ArrayLike | Histogram,
+    grid: IntGrid = INT8,
+    *,
+    axis: Axis = None,
+    block_size: BlockSize = None,
+    nan: NanPolicy = "raise",
 ) -> Range:
     """Return the symmetric clip with the least Kullback-Leibler divergence between values and codes.
 
@@ -31,8 +38,10 @@ def entropy_range(
         Finite real numbers, any shape; an array is counted into a `Histogram` of 2048 bins first.
     grid : IntGrid, default INT8
         The codes that may be used; it gives the number of levels for a magnitude, 128 for int8.
-    axis : int, optional
-        The channel axis of an array: one range for each index along it.
+    axis : int or tuple of int, optional
+        The axes of an array that keep ranges of their own: one for each index along them.
+    block_size : int or tuple of int, optional
+        Cut `axis` into blocks of this many values: a range for each block.
     nan : {"raise", "ignore"}, default "raise"
         What to do about NaN in an array.
 
@@ -82,7 +91,7 @@ def entropy_range(
             clip = min((counts.size - int(np.argmin(every[::-1]))) * width, largest)
         return (0.0 if one_sided else 0.0 - clip), clip
 
-    return range_of(x, axis, nan, one)
+    return range_of(x, axis, nan, one, block_size)
 
 
 def divergences(counts: NDArray[np.int64], levels: int) -> NDArray[np.float64]:

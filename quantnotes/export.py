@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from quantnotes.granularity import Axis
 from quantnotes.mapping import QuantParams
 from quantnotes.network import QuantNetwork, check_quantized
 
@@ -125,7 +126,7 @@ class _Graph:
         codes = self.node("QuantizeLinear", [value, *pair], f"codes_{number}")
         return self.node("DequantizeLinear", [codes, *pair], f"real_{number}")
 
-    def decoded(self, name: str, codes: NDArray[Any], scale: Any, zero_point: Any, axis: int | None) -> str:
+    def decoded(self, name: str, codes: NDArray[Any], scale: Any, zero_point: Any, axis: Axis) -> str:
         """Store codes, and make reals of them when the model runs."""
         zeros = np.broadcast_to(zero_point, np.shape(scale))
         inputs = [

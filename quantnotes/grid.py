@@ -6,20 +6,13 @@ real numbers: scale and zero point live in :mod:`quantnotes.mapping`.
 
 from __future__ import annotations
 
-import operator
 from dataclasses import dataclass
 
 import numpy as np
 
+from quantnotes.checks import as_int
+
 _MAX_BITS = 16
-
-
-def as_int(value: object, name: str) -> int:
-    """Return `value` as an int; TypeError if it is none."""
-    try:
-        return operator.index(value)  # type: ignore[arg-type]
-    except TypeError:
-        raise TypeError(f"{name} must be an integer, got {value!r}") from None
 
 
 @dataclass(frozen=True)

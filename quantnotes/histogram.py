@@ -15,19 +15,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from quantnotes import kernels
-from quantnotes.grid import as_int
-from quantnotes.ranges import (
-    MAX_BINS,
-    NanPolicy,
-    Range,
-    as_real,
-    channel_axis,
-    channels,
-    check_nan_policy,
-    compute_type,
-    finite_data,
-    per_channel,
-)
+from quantnotes.checks import NanPolicy, as_int, as_real, check_nan_policy, compute_type, finite_data
+from quantnotes.granularity import Axis, BlockSize, Granularity
+from quantnotes.ranges import MAX_BINS, Range, range_per_group
 
 _MIN_EXPONENT = -1074  # 2**-1074 is the smallest positive float64
 _MAX_EXPONENT = 1023  # 2**1023 is the largest power of two
@@ -255,7 +245,7 @@ def update_channels(
     """
     check_nan_policy(nan)
     array = as_real(x)
-    axis = None if axis is None else channel_axis(axis, array.ndim)
+    axis = None if axis is None else Granularity.of(axis).positions(array.ndim)[0]
     batch = [Histogram(h.max_bins) for h in histograms]  # a value that is refused must change nothing
     for part, place in kernels.parts(array) if array.size else ():  # no elements, or not even channels
         here = batch if axis is None else batch[place[axis]]
@@ -263,7 +253,7 @@ def update_channels(
         if np.isfinite(low).all() and np.isfinite(high).all():
             _count(here, part, low, high, axis)
             continue
-        for h, channel in zip(here, [part] if axis is None else channels(part, axis), strict=True):
+        for h, channel in zip(here, [part] if axis is None else np.moveaxis(part, axis, 0), strict=True):
             data, least, most = finite_data(channel, nan, whole=array)
             if data.size:
                 _count([h], data, [least], [most], None)
@@ -286,7 +276,11 @@ def _count(
 
 
 def range_of(
-    x: ArrayLike | Histogram, axis: int | None, nan: NanPolicy, one: Callable[[Any], tuple[float, float]]
+    x: ArrayLike | Histogram,
+    axis: Axis,
+    nan: NanPolicy,
+    one: Callable[[Any], tuple[float, float]],
+    block_size: BlockSize = None,
 ) -> Range:
     """Apply `one` to a histogram, to a whole array, or to each channel of it; return the range or ranges.
 
@@ -298,9 +292,10 @@ def range_of(
         If there are no values, a histogram is asked for channels, or `per_channel` or `one` says so.
     """
     if not isinstance(x, Histogram):
-        return per_channel(x, axis, nan, one)
+        per_row = lambda rows: tuple(np.array([one(row) for row in rows]).T)  # noqa: E731
+        return range_per_group(x, Granularity.of(axis, block_size), nan, per_row)
     check_nan_policy(nan)
-    if axis is not None:
+    if axis is not None or block_size is not None:
         raise ValueError("a Histogram has no channels: keep one for each, as Calibrator does with axis=")
     if not x.n:
         raise ValueError("the histogram is empty: there is no range to take")

@@ -16,9 +16,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from quantnotes.checks import as_integers, as_real, held, nan_error
 from quantnotes.grid import IntGrid, check_grid
-from quantnotes.mapping import QuantParams, aligned, check_params
-from quantnotes.ranges import as_integers, as_real, channel_axis, held, nan_error
+from quantnotes.mapping import QuantParams, check_params
 
 EXACT = 2**53  # float64 holds every integer up to here
 INT32 = np.iinfo(np.int32)
@@ -73,10 +73,10 @@ def _zero_point(codes: Array, params: QuantParams, k_axis: int, side: str) -> Ar
     name = f"{side}_params"
     _check_unblocked(params, name)
     try:
-        zero = aligned(np.asarray(params.zero_point, np.int64), params, codes.shape)
+        zero = params.granularity.expand(np.asarray(params.zero_point, np.int64), codes.shape)
     except ValueError as error:
         raise ValueError(f"{name} do not fit q{side}: {error}") from None
-    if params.axis is not None and channel_axis(params.axis, codes.ndim) == k_axis:
+    if params.axis is not None and k_axis in params.granularity.positions(codes.ndim):
         raise ValueError(
             f"{name} has a scale for each index along axis {params.axis}, over which products are summed: "
             "it stays inside the sum and cannot be taken out; use an axis that the result keeps"

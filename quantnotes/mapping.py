@@ -6,27 +6,19 @@ chosen is not decided here: see :mod:`quantnotes.asymmetric` and :mod:`quantnote
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, fields
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from quantnotes import kernels
+from quantnotes.checks import FLOAT32, FLOAT64, as_integers, as_real, compute_type, nan_error
+from quantnotes.granularity import Axis, BlockSize, Granularity
 from quantnotes.grid import IntGrid, check_grid
-from quantnotes.ranges import (
-    FLOAT32,
-    FLOAT64,
-    Range,
-    as_axis,
-    as_integers,
-    as_real,
-    block_length,
-    channel_axis,
-    compute_type,
-    nan_error,
-)
+from quantnotes.ranges import Range
 
 MIN_SCALE = 2.0**-126  # the smallest normal float32: below it the scale itself would lose bits
 
@@ -45,18 +37,19 @@ class QuantParams:
 
     Parameters
     ----------
-    scale : float, or array_like of shape (channels,), or of the rank of the data with `block_size`
+    scale : float, or array_like of the shape of the axes, or of the rank of the data with `block_size`
         S, in the unit of the data for one code; finite and at least 2**-126.
     zero_point : int, or array_like of the shape of `scale`
         Z, the code that stands for 0; an integer of the grid.
     grid : IntGrid
         The codes that may be used.
-    axis : int, optional
-        The channel axis; with `block_size`, the axis that is cut into blocks. None: one S and one Z for
-        the whole tensor.
-    block_size : int, optional
-        Values along `axis` that share S and Z, as in ONNX's blocked QuantizeLinear; the last block of
-        each run may be shorter. S has the shape of the data, but for ceil(n / block_size) entries there.
+    axis : int or tuple of int, optional
+        The axes that keep S and Z of their own; with `block_size`, those that are cut into blocks. None: one
+        S and one Z for the whole tensor.
+    block_size : int or tuple of int, optional
+        Values along `axis` that share S and Z, as in ONNX's blocked QuantizeLinear, or as many for each of
+        several axes; the last block of each run may be shorter. S has the shape of the data, but for
+        ceil(n / block_size) entries there.
 
     Raises
     ------
@@ -80,8 +73,8 @@ class QuantParams:
     scale: Any  # float, or float64 (channels,), or float64 of the rank of the data
     zero_point: Any  # int, or int64 of the shape of scale
     grid: IntGrid
-    axis: int | None = None
-    block_size: int | None = None
+    axis: Axis = None
+    block_size: BlockSize = None
 
     def __post_init__(self) -> None:
         check_grid(self.grid)
@@ -101,21 +94,26 @@ class QuantParams:
         object.__setattr__(self, "scale", float(scale) if self.axis is None else _frozen(scale))
         object.__setattr__(self, "zero_point", int(whole) if self.axis is None else _frozen(whole))
 
+    @cached_property
+    def granularity(self) -> Granularity:
+        """Which values share S and Z: what `axis` and `block_size` mean."""
+        return Granularity.of(self.axis, self.block_size)
+
     def _check_shapes(self, scale: Array, zero: Array) -> None:
-        object.__setattr__(self, "block_size", block_length(self.block_size, self.axis))
-        if self.axis is None:
+        granularity = self.granularity
+        object.__setattr__(self, "axis", granularity.axis)
+        object.__setattr__(self, "block_size", granularity.block_size)
+        axes, blocked = len(granularity.axes), granularity.blocks is not None
+        if granularity.per_tensor:
             if scale.ndim or zero.ndim:
                 raise ValueError("several scales or zero points need axis=, the channel axis they belong to")
-            return
-        object.__setattr__(self, "axis", as_axis(self.axis))
-        one_shape, blocked = zero.shape == scale.shape and scale.size, self.block_size is not None
-        if not one_shape or (scale.ndim != 1 and not blocked):
-            kind = "of one shape, an entry a block" if blocked else "1-D and of one length"
+        elif zero.shape != scale.shape or not scale.size or (scale.ndim != axes and not blocked):
+            kind = "of one shape, an entry a block" if blocked else f"{axes}-D and of one length"
             raise ValueError(
                 f"with axis, scale and zero_point are {kind}, got shapes {scale.shape} and {zero.shape}"
             )
-        if blocked:
-            channel_axis(self.axis, scale.ndim)
+        elif blocked:
+            granularity.positions(scale.ndim)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, QuantParams):
@@ -133,7 +131,7 @@ class QuantParams:
         return (QuantParams, (self.scale, self.zero_point, self.grid, self.axis, self.block_size))
 
     def __repr__(self) -> str:
-        named = {field.name: getattr(self, field.name) for field in fields(self)}
+        named = {name: getattr(self, name) for name in ("scale", "zero_point", "grid", "axis", "block_size")}
         if self.block_size is None:
             del named["block_size"]
         return f"QuantParams({', '.join(f'{name}={value!r}' for name, value in named.items())})"
@@ -163,65 +161,27 @@ def spread(params: QuantParams, shape: tuple[int, ...], compute: np.dtype[Any]) 
     if not np.isfinite(scale).all():
         raise ValueError(f"scale {params.scale!r} overflows {compute}: use float64 data, or dtype=np.float64")
     zero = np.asarray(params.zero_point).astype(compute)
-    return aligned(scale, params, shape), aligned(zero, params, shape)
-
-
-def aligned(values: Array, params: QuantParams, shape: tuple[int, ...]) -> Array:
-    """Return `values`, one or one a channel of `params`, so that they broadcast against data of `shape`.
-
-    Raises
-    ------
-    ValueError
-        If the data do not have the channels of `params`.
-    """
-    if params.axis is None:
-        return values
-    if params.block_size is not None:
-        _check_blocks(values.shape, channel_axis(params.axis, values.ndim), params.block_size, shape)
-        return values
-    axis = channel_axis(params.axis, len(shape))
-    if shape[axis] != values.size:
-        raise ValueError(
-            f"the data have {shape[axis]} channels along axis {params.axis}, params have {values.size}"
-        )
-    ones = [1] * len(shape)
-    ones[axis] = values.size
-    return values.reshape(ones)
-
-
-def _check_blocks(blocks: tuple[int, ...], axis: int, size: int, shape: tuple[int, ...]) -> None:
-    needed = tuple(-(-n // size) if i == axis else n for i, n in enumerate(shape))
-    if needed != blocks:
-        raise ValueError(
-            f"data of shape {shape} in blocks of {size} along axis {axis} need scales of shape {needed}, "
-            f"params have {blocks}"
-        )
+    if params.granularity.blocks is not None:
+        params.granularity.check(scale.shape, shape)
+        return scale, zero
+    return params.granularity.expand(scale, shape), params.granularity.expand(zero, shape)
 
 
 def pieces(params: QuantParams, compute: np.dtype[Any], *arrays: Array) -> Iterator[tuple[Array, ...]]:
     """Yield S, Z and views of the arrays against which they broadcast; together the views are the arrays.
 
-    One piece, or two where the last block is short: then an input that overlaps the last array, the output,
-    without being it, is copied first, lest the first piece overwrite what the second reads.
+    One piece, or more where a block is short. An input that overlaps the last array, the output, without
+    being it, is copied first then, so that no piece overwrites what the next one reads.
     """
     scale, zero = spread(params, arrays[0].shape, compute)
-    if params.block_size is None:
+    if params.granularity.blocks is None:
         yield scale, zero, *arrays
         return
-    axis, size = channel_axis(params.axis, scale.ndim), params.block_size
-    full, rest = divmod(arrays[0].shape[axis], size)
-
-    def cut(values: Iterable[Array], where: slice) -> list[Array]:
-        return [v[(*(slice(None),) * axis, where)] for v in values]
-
-    if full and rest and arrays[0] is not arrays[-1] and np.may_share_memory(arrays[0], arrays[-1]):
+    parts = params.granularity.parts(arrays[0].shape)
+    if len(parts) > 1 and arrays[0] is not arrays[-1] and np.may_share_memory(arrays[0], arrays[-1]):
         arrays = (arrays[0].copy(), *arrays[1:])
-    if full:
-        s, z, *views = cut((scale, zero), slice(full)) + cut(arrays, slice(full * size))
-        split = (*s.shape[: axis + 1], size, *s.shape[axis + 1 :])
-        yield *(np.expand_dims(v, axis + 1) for v in (s, z)), *(v.reshape(split) for v in views)
-    if rest:
-        yield *cut((scale, zero), slice(full, None)), *cut(arrays, slice(full * size, None))
+    for part in parts:
+        yield part.expand(scale), part.expand(zero), *(part.values(x) for x in arrays)
 
 
 def _result(out: Array | None, like: Array, dtype: np.dtype[Any]) -> Array:

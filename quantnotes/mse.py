@@ -14,10 +14,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from quantnotes.asymmetric import asymmetric_params
+from quantnotes.checks import FLOAT64, NanPolicy, some_finite_data
+from quantnotes.granularity import Axis, BlockSize
 from quantnotes.grid import INT8, IntGrid, check_grid
 from quantnotes.histogram import Histogram, range_of
 from quantnotes.mapping import QuantParams
-from quantnotes.ranges import FLOAT64, NanPolicy, Range, some_finite_data
+from quantnotes.ranges import Range
 from quantnotes.symmetric import symmetric_params
 
 Scheme = Literal["asymmetric", "symmetric"]
@@ -43,7 +45,8 @@ def mse_range(
     grid: IntGrid = INT8,
     scheme: Scheme = "asymmetric",
     *,
-    axis: int | None = None,
+    axis: Axis = None,
+    block_size: BlockSize = None,
     nan: NanPolicy = "raise",
 ) -> Range:
     """Return the range whose parameters give the least mean squared error, inside the data's own.
@@ -57,8 +60,10 @@ def mse_range(
         The codes that may be used.
     scheme : {"asymmetric", "symmetric"}, default "asymmetric"
         Which parameters will be made of the range.
-    axis : int, optional
-        The channel axis of an array: one range for each index along it.
+    axis : int or tuple of int, optional
+        The axes of an array that keep ranges of their own: one for each index along them.
+    block_size : int or tuple of int, optional
+        Cut `axis` into blocks of this many values: a range for each block.
     nan : {"raise", "ignore"}, default "raise"
         What to do about NaN in an array.
 
@@ -105,7 +110,7 @@ def mse_range(
             return _best_pair(mass, edges, grid)
         return _best_clip(mass, edges, grid)
 
-    return range_of(x, axis, nan, one)
+    return range_of(x, axis, nan, one, block_size)
 
 
 def _edges(h: Histogram) -> Array:

@@ -18,11 +18,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from quantnotes import samples
 from quantnotes.calibration import Calibrator
+from quantnotes.checks import as_real
 from quantnotes.grid import INT8, INT8_NARROW, IntGrid, check_grid
 from quantnotes.integer import fixed_point_multiplier, int_matmul, quantize_bias, requantize
 from quantnotes.mapping import QuantParams, dequantize, fake_quantize, quantize
 from quantnotes.mse import Scheme
-from quantnotes.ranges import as_real
 
 Array = NDArray[Any]
 BIAS_LIMIT = 2**28  # of a bias in units of Sx Sw: the rest of int32 is for the products

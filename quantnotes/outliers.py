@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from quantnotes.grid import as_int
+from quantnotes.checks import FLOAT64, NanPolicy, as_int, as_real, some_finite_data
+from quantnotes.granularity import Axis, BlockSize
 from quantnotes.histogram import Histogram, range_of
-from quantnotes.ranges import FLOAT64, MAX_BINS, NanPolicy, Range, as_real, per_channel, some_finite_data
+from quantnotes.ranges import MAX_BINS, Range
 
 Array = NDArray[Any]
 
@@ -108,7 +109,8 @@ def histogram_range(
     keep: float = 0.99,
     bins: int = 100,
     *,
-    axis: int | None = None,
+    axis: Axis = None,
+    block_size: BlockSize = None,
     nan: NanPolicy = "raise",
 ) -> Range:
     """Trim the emptier end of a histogram, bin by bin, while at least `keep` of the data stay inside.
@@ -121,8 +123,10 @@ def histogram_range(
         The share of the data that must stay, counted on the data themselves; 1 gives min and max.
     bins : int, default 100
         Number of equal bins for an array; a Histogram has its own. One bin can trim nothing.
-    axis : int, optional
-        The channel axis of an array: one range for each index along it.
+    axis : int or tuple of int, optional
+        The axes of an array that keep ranges of their own: one for each index along them.
+    block_size : int or tuple of int, optional
+        Cut `axis` into blocks of this many values: a range for each block.
     nan : {"raise", "ignore"}, default "raise"
         What to do about NaN in an array.
 
@@ -158,7 +162,7 @@ def histogram_range(
             return _trimmed_bins(channel, keep)
         return _trimmed(_sorted(channel, nan), keep, number)
 
-    return range_of(x, axis, nan, one)
+    return range_of(x, axis, nan, one, block_size)
 
 
 def _trimmed(values: Array, keep: float, bins: int) -> tuple[float, float]:
@@ -217,7 +221,12 @@ def _trim(starts: Array, lows: Array, highs: Array, need: int) -> tuple[int, int
 
 
 def shortest_range(
-    x: ArrayLike, keep: float = 0.99, *, axis: int | None = None, nan: NanPolicy = "raise"
+    x: ArrayLike,
+    keep: float = 0.99,
+    *,
+    axis: Axis = None,
+    block_size: BlockSize = None,
+    nan: NanPolicy = "raise",
 ) -> Range:
     """Return the shortest interval that holds at least `keep` of the data, exactly.
 
@@ -227,8 +236,10 @@ def shortest_range(
         Finite real numbers, any shape.
     keep : float, default 0.99
         The share of the data to hold; 1 gives min and max.
-    axis : int, optional
-        The channel axis: one range for each index along it.
+    axis : int or tuple of int, optional
+        The axes of an array that keep ranges of their own: one for each index along them.
+    block_size : int or tuple of int, optional
+        Cut `axis` into blocks of this many values: a range for each block.
     nan : {"raise", "ignore"}, default "raise"
         What to do about NaN.
 
@@ -255,7 +266,7 @@ def shortest_range(
     Range(rmin=0.0, rmax=8.0)
     """
     _check_keep(keep)
-    return per_channel(x, axis, nan, lambda channel: _shortest(_sorted(channel, nan), keep))
+    return range_of(x, axis, nan, lambda row: _shortest(_sorted(row, nan), keep), block_size)
 
 
 def _shortest(values: Array, keep: float) -> tuple[float, float]:

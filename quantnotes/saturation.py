@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from quantnotes import kernels
+from quantnotes.checks import as_real, compute_type, some_finite_data
 from quantnotes.mapping import QuantParams, check_params, pieces
-from quantnotes.ranges import as_real, compute_type, some_finite_data
 from quantnotes.tables import html_table, percent, text_table
 
 

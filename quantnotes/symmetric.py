@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from quantnotes.asymmetric import checked_ends, usable_scale
+from quantnotes.granularity import Axis, BlockSize, Granularity
 from quantnotes.grid import INT8, IntGrid, check_grid
 from quantnotes.mapping import QuantParams
 
@@ -18,21 +19,21 @@ def symmetric_params(
     rmax: ArrayLike,
     grid: IntGrid = INT8,
     *,
-    axis: int | None = None,
-    block_size: int | None = None,
+    axis: Axis = None,
+    block_size: BlockSize = None,
 ) -> QuantParams:
     """Return the scale that puts the larger end of the range on qmax, with Z = 0.
 
     Parameters
     ----------
-    rmin, rmax : float, or array_like of shape (channels,) when `axis` is given, or one entry a block
+    rmin, rmax : float, or array_like of one entry for each index of `axis`, or one for each block
         The range of the data.
     grid : IntGrid, default INT8
         The codes that may be used. One that does not reach as far below 0 as above (an unsigned one)
         takes only data without negative values.
-    axis : int, optional
-        The channel axis of the data.
-    block_size : int, optional
+    axis : int or tuple of int, optional
+        The axes of the data that keep parameters of their own.
+    block_size : int or tuple of int, optional
         Values along `axis` that share S, as given to :func:`minmax_range`.
 
     Returns
@@ -58,7 +59,7 @@ def symmetric_params(
     array([[1. , 0.5]])
     """
     check_grid(grid)
-    low, high = checked_ends(rmin, rmax, axis, block_size)
+    low, high = checked_ends(rmin, rmax, Granularity.of(axis, block_size))
     if grid.qmin > -grid.qmax and (low < 0).any():
         raise ValueError(
             f"rmin is {rmin!r}, but the grid {grid.qmin}..{grid.qmax} reaches less far below 0 than above: "

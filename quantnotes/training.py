@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from quantnotes.mapping import QuantParams, aligned, fake_quantize
+from quantnotes.checks import as_int, as_real
+from quantnotes.mapping import QuantParams, fake_quantize
 from quantnotes.network import Dense, QuantDense, QuantNetwork, check_quantized
-from quantnotes.ranges import as_real, whole_number
 
 Array = NDArray[Any]
 
@@ -54,7 +54,9 @@ def straight_through(x: ArrayLike, params: QuantParams) -> tuple[Array, Array]:
     ([-2.0, 0.0, 1.0, 1.0, 1.0], [0, 1, 1, 1, 0])
     """
     array = as_real(x).astype(np.float64)
-    scale, zero = (aligned(np.asarray(v), params, array.shape) for v in (params.scale, params.zero_point))
+    scale, zero = (
+        params.granularity.expand(np.asarray(v), array.shape) for v in (params.scale, params.zero_point)
+    )
     with np.errstate(over="ignore"):  # of a huge value, which is clipped
         asked = np.rint(array / scale) + zero
     slope: Array = (asked >= params.grid.qmin) & (asked <= params.grid.qmax)
@@ -120,7 +122,7 @@ def finetune(
     """
     check_quantized(network)
     for name, number, least in (("epochs", epochs, 0), ("rows", rows, 1)):
-        if whole_number(number, name, "an integer") < least:
+        if as_int(number, name, "an integer") < least:
             raise ValueError(f"{name} must be at least {least}, got {number!r}")
     if isinstance(rate, bool) or not isinstance(rate, int | float | np.integer | np.floating):
         raise TypeError(f"rate must be a number, got {rate!r}")

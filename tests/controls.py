@@ -7,6 +7,9 @@ import numpy as np
 
 from quantnotes import Calibrator, Histogram, Range, histogram_range, percentile_range
 from quantnotes.asymmetric import asymmetric_params
+from quantnotes.checks import as_real, compute_type
+from quantnotes.course.museum import histograms, products, requantizing, searches
+from quantnotes.course.museum.cases import everywhere, handed_over, scale_of, unpacked, zero_point_of
 from quantnotes.grid import INT8
 from quantnotes.histogram import range_of
 from quantnotes.integer import (
@@ -17,9 +20,7 @@ from quantnotes.integer import (
     unpack_int4,
 )
 from quantnotes.mapping import QuantParams, dequantize, fake_quantize, quantize
-from quantnotes.mutants import histograms, products, requantizing, searches
-from quantnotes.mutants.cases import everywhere, handed_over, scale_of, unpacked, zero_point_of
-from quantnotes.ranges import as_real, compute_type, minmax_range
+from quantnotes.ranges import minmax_range
 from quantnotes.symmetric import symmetric_params
 
 

@@ -86,7 +86,7 @@ def put_in_place(right, wrong, target):
         return
     modules = [m for name, m in sys.modules.items() if name.split(".")[0] == "quantnotes"]
     for module in modules:
-        if not module.__name__.startswith("quantnotes.mutants"):
+        if not module.__name__.startswith("quantnotes.course.museum"):
             for name, value in list(vars(module).items()):
                 if value is right:
                     setattr(module, name, wrong)
@@ -101,7 +101,7 @@ def functions_of(case):
     """Return right, wrong and target of a specimen, or right, right and target of each control of a group."""
     import controls
 
-    from quantnotes import mutants
+    from quantnotes.course import museum as mutants
 
     groups = controls.groups(tests_of)
     if case in groups:
@@ -142,7 +142,7 @@ def import_what_takes_long():
     import ml_dtypes  # noqa: F401
     import scipy.stats  # noqa: F401
 
-    from quantnotes import mutants
+    from quantnotes.course import museum as mutants
 
     return hypothesis, mutants
 

@@ -23,7 +23,7 @@ from quantnotes import (
     samples,
     symmetric_params,
 )
-from quantnotes.calibration import METHODS, params_of, range_by
+from quantnotes.calibration import METHODS, choose_range, make_params
 
 percentiles = st.one_of(st.sampled_from([0.0, 50.0, 90.0, 99.9, 100.0]), st.floats(0, 100))
 
@@ -121,29 +121,29 @@ def test_filter_on_bins_drops_a_far_value():
 
 def test_range_by_is_the_function_of_that_name():
     x = samples.load("layernorm_output")
-    assert range_by("minmax", x) == minmax_range(x)
-    assert range_by("histogram", x, keep=0.9) == histogram_range(x, 0.9)
-    assert range_by("percentile", x, percentile=99.0) == percentile_range(x, 99.0)
-    assert range_by("mse", x, INT4, "symmetric") == mse_range(x, INT4, "symmetric")
-    assert range_by("entropy", x, INT8, "symmetric") == entropy_range(x, INT8)
+    assert choose_range("minmax", x) == minmax_range(x)
+    assert choose_range("histogram", x, keep=0.9) == histogram_range(x, 0.9)
+    assert choose_range("percentile", x, percentile=99.0) == percentile_range(x, 99.0)
+    assert choose_range("mse", x, INT4, "symmetric") == mse_range(x, INT4, "symmetric")
+    assert choose_range("entropy", x, INT8, "symmetric") == entropy_range(x, INT8)
 
 
 def test_an_asymmetric_entropy_clip_stays_inside_the_data():
     x = samples.load("gelu_output")
-    assert range_by("entropy", x) == (minmax_range(x).rmin, entropy_range(x).rmax)
+    assert choose_range("entropy", x) == (minmax_range(x).rmin, entropy_range(x).rmax)
 
 
 def test_all_codes_serve_one_sided_data():
     x = samples.load("attention_probabilities")
-    assert range_by("entropy", x) == entropy_range(x, UINT8)
-    assert range_by("entropy", -x).rmin == -entropy_range(-x, UINT8).rmax
+    assert choose_range("entropy", x) == entropy_range(x, UINT8)
+    assert choose_range("entropy", -x).rmin == -entropy_range(-x, UINT8).rmax
 
 
 def test_params_of():
-    assert params_of((-1.0, 2.0)) == asymmetric_params(-1.0, 2.0)
-    assert params_of((-1.0, 2.0), INT4, "symmetric") == symmetric_params(-1.0, 2.0, INT4)
+    assert make_params((-1.0, 2.0)) == asymmetric_params(-1.0, 2.0)
+    assert make_params((-1.0, 2.0), INT4, "symmetric") == symmetric_params(-1.0, 2.0, INT4)
     with pytest.raises(ValueError, match="scheme"):
-        params_of((-1.0, 2.0), INT8, "both")
+        make_params((-1.0, 2.0), INT8, "both")
 
 
 # --- the observer -------------------------------------------------------------------------------------------
@@ -195,14 +195,14 @@ def test_channels_are_calibrated_one_by_one(method, scheme):
 def test_every_setting_reaches_the_method(method, options, grid, scheme):
     """Not one Calibrator against another: both could lose the same setting."""
     x = np.abs(samples.load("layernorm_output")[:, 95:97])  # UINT8 has no room for negatives
-    ends = [range_by(method, Histogram().update(x[:, c]), grid, scheme, **options) for c in range(2)]
+    ends = [choose_range(method, Histogram().update(x[:, c]), grid, scheme, **options) for c in range(2)]
     for axis in (1, -1):
         each = Calibrator(method, grid, scheme, axis=axis, **options).observe(x)
         np.testing.assert_array_equal(np.transpose(each.range()), ends)
-        assert each.params() == params_of(each.range(), grid, scheme, axis=axis)
+        assert each.params() == make_params(each.range(), grid, scheme, axis=axis)
     one = Calibrator(method, grid, scheme, **options).observe(x[:, 0])
     assert one.range() == ends[0]
-    assert one.params() == params_of(ends[0], grid, scheme)
+    assert one.params() == make_params(ends[0], grid, scheme)
 
 
 def test_merging_leaves_the_other_as_it_is():
@@ -236,7 +236,7 @@ def test_a_streamed_answer_is_near_the_one_of_the_array():
     x = samples.load("query_weight")
     for method in METHODS:
         streamed = Calibrator(method).observe(x[:100]).observe(x[100:]).range()
-        for end, exact in zip(streamed, range_by(method, x), strict=True):
+        for end, exact in zip(streamed, choose_range(method, x), strict=True):
             assert end == pytest.approx(exact, rel=0.12), method
 
 

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from quantnotes.exercises import check
+from quantnotes.course.exercises import check
 
 
 def params(widen=True, empty=1.0, rounding=round, from_max=False):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from quantnotes import QuantParams, fake_quantize, mse_range
-from quantnotes.exercises import check
+from quantnotes.course.exercises import check
 from quantnotes.grid import IntGrid
 
 

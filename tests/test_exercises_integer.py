@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from quantnotes import INT8, QuantParams, fixed_point_multiplier, int_matmul
-from quantnotes.exercises import check
+from quantnotes.course.exercises import check
 
 
 def right(acc, m0, shift, z, low, high):

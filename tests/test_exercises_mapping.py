@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from quantnotes.exercises import check
+from quantnotes.course.exercises import check
 
 
 def quantizer(encode, clip=np.clip):

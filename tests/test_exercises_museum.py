@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 import quantnotes
-from quantnotes.exercises import check
-from quantnotes.exercises.museum import CULPRIT, VALUES, codes_less_z
-from quantnotes.mutants import specimens
+from quantnotes.course.exercises import check
+from quantnotes.course.exercises.museum import CULPRIT, VALUES, codes_less_z
+from quantnotes.course.museum import specimens
 
 PARAMS = quantnotes.QuantParams(1.0, 3, quantnotes.INT8)
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from quantnotes.exercises import check
+from quantnotes.course.exercises import check
 
 
 def estimator(clip=True, round_=np.rint, decode=True, slope=None):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from quantnotes import shortest_range
-from quantnotes.exercises import check
+from quantnotes.course.exercises import check
 
 
 def window(count=np.ceil, order=lambda x: np.sort(x, axis=None), start=None):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from quantnotes.exercises import check
+from quantnotes.course.exercises import check
 
 
 def wider(bin_of=lambda j: j // 2, lose_the_last=False):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from quantnotes.exercises import check
+from quantnotes.course.exercises import check
 
 
 def quantizer(largest=lambda w: np.abs(w).max(axis=1), qmax=127, empty=1.0, rounding=np.rint, dtype=np.int8):

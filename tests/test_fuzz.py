@@ -51,7 +51,6 @@ from quantnotes import (
     matmul_terms,
     minmax_range,
     mse_range,
-    note_histogram_scale,
     pack_int4,
     percentile_range,
     quantize,
@@ -61,6 +60,7 @@ from quantnotes import (
     symmetric_params,
     unpack_int4,
 )
+from quantnotes.outliers import note_histogram_scale
 
 SECONDS = 10  # a call on a hundred values; only a loop without an end takes so long
 

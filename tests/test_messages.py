@@ -136,7 +136,11 @@ MESSAGES = [
         "x is a masked array: fill it or select its valid values first",
     ),
     (lambda: minmax_range(["a"]), TypeError, "x must hold real numbers, got dtype <U1"),
-    (lambda: minmax_range([1.0], axis="a"), TypeError, "axis must be an integer or None, got 'a'"),
+    (
+        lambda: minmax_range([1.0], axis="a"),
+        TypeError,
+        "axis must be an integer, a tuple of them, or None, got 'a'",
+    ),
     (
         lambda: minmax_range([1.0], axis=1),
         ValueError,
@@ -145,7 +149,7 @@ MESSAGES = [
     (
         lambda: minmax_range([1.0], axis=0, block_size=1.0),
         TypeError,
-        "block_size must be an integer or None, got 1.0",
+        "block_size must be an integer, a tuple of them, or None, got 1.0",
     ),
     (lambda: minmax_range([1.0], axis=0, block_size=0), ValueError, "block_size must be at least 1, got 0"),
     (
@@ -171,7 +175,7 @@ MESSAGES = [
     (
         lambda: minmax_range([[np.nan, np.nan, 1.0]], axis=1, block_size=2, nan="ignore"),
         ValueError,
-        "a block of x holds nothing but NaN",
+        "a group of x holds nothing but NaN",
     ),
     # histogram
     (lambda: Histogram("8"), TypeError, "max_bins must be an integer, got '8'"),

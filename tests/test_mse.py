@@ -26,7 +26,7 @@ from quantnotes import (
     samples,
     symmetric_params,
 )
-from quantnotes.calibration import METHODS, params_of, range_by
+from quantnotes.calibration import METHODS, choose_range, make_params
 
 SCHEMES = {"asymmetric": asymmetric_params, "symmetric": symmetric_params}
 
@@ -137,7 +137,7 @@ def test_within_a_twentieth_of_a_decibel_of_exhaustive_search(name, scheme):
         best = exhaustive(x, grid, scheme) + 1e-12 * np.sum(x**2)
         assert x.size * found.mse <= 10**0.005 * best, (bits, 10 * np.log10(x.size * found.mse / best))
         for method in METHODS:
-            other = code_ledger(x, params_of(range_by(method, x, grid, scheme), grid, scheme))
+            other = code_ledger(x, make_params(choose_range(method, x, grid, scheme), grid, scheme))
             assert found.sqnr_db >= other.sqnr_db - 0.05, (bits, method, found.sqnr_db, other.sqnr_db)
 
 

@@ -15,8 +15,9 @@ import pytest
 from gate import tests_of as files_of  # not by its own name: pytest would take it for a test
 
 import quantnotes
-from quantnotes import INT8, mutants
-from quantnotes.mutants import HALLS, Curves, Specimen, hunt, specimens
+from quantnotes import INT8
+from quantnotes.course import museum as mutants
+from quantnotes.course.museum import HALLS, Curves, Specimen, hunt, specimens
 
 ALL = specimens()
 CONTROLS = controls.groups(files_of)

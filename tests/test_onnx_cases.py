@@ -74,7 +74,7 @@ def data_of(case):
     return [as_array(v) for v in inputs], [as_array(v) for v in outputs]
 
 
-def params_of(case, grid, scale, zero_point, ndim):
+def make_params(case, grid, scale, zero_point, ndim):
     """Per tensor for a scalar scale, else per channel or block along the node's axis (by default 1)."""
     if scale.size == 1:
         return QuantParams(scale.item(), zero_point.item(), grid)
@@ -97,7 +97,7 @@ def test_quantize_linear(name):
     (x, scale, *zero_point), (expected,) = data_of(case)
     zero_point = zero_point[0] if zero_point else np.zeros(scale.shape, int)  # an input that may be left out
     grid = GRIDS[case.model.graph.output[0].type.tensor_type.elem_type]
-    codes = quantize(x, params_of(case, grid, scale, zero_point, x.ndim))
+    codes = quantize(x, make_params(case, grid, scale, zero_point, x.ndim))
     assert codes.dtype == grid.dtype  # ONNX keeps the int16 answer of the blocked symmetric case as int8
     np.testing.assert_array_equal(codes, expected)
 
@@ -107,7 +107,7 @@ def test_dequantize_linear(name):
     case = CASES[name]
     (codes, scale, zero_point), (expected,) = data_of(case)
     grid = GRIDS[case.model.graph.input[0].type.tensor_type.elem_type]
-    x = dequantize(codes, params_of(case, grid, scale, zero_point, codes.ndim))
+    x = dequantize(codes, make_params(case, grid, scale, zero_point, codes.ndim))
     assert x.dtype == expected.dtype
     np.testing.assert_array_equal(x, expected)
 

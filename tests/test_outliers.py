@@ -16,10 +16,10 @@ from quantnotes import (
     code_ledger,
     histogram_range,
     minmax_range,
-    note_histogram_scale,
     shortest_range,
     symmetric_params,
 )
+from quantnotes.outliers import note_histogram_scale
 
 FILTERS = [histogram_range, shortest_range]
 each_filter = pytest.mark.parametrize("filtered", FILTERS, ids=lambda f: f.__name__)

@@ -22,9 +22,9 @@ from quantnotes import (
     Range,
     asymmetric_params,
     code_ledger,
-    plots,
 )
 from quantnotes.calibration import METHODS
+from quantnotes.course import plots
 
 PARAMS = QuantParams(0.5, 1, IntGrid(-4, 3))
 
@@ -573,7 +573,7 @@ def test_merged_histograms_stand_above_their_sum():
 
 
 def test_exhibit_draws_right_and_wrong():
-    from quantnotes import mutants
+    from quantnotes.course import museum as mutants
 
     specimen = mutants.specimen("floor for round")
     ax = plots.exhibit(specimen)
@@ -589,7 +589,7 @@ def test_exhibit_draws_right_and_wrong():
 
 
 def test_a_hall_has_a_panel_for_each_and_one_legend():
-    from quantnotes import mutants
+    from quantnotes.course import museum as mutants
 
     specimens = mutants.specimens("clipping")
     panels = plots.hall(specimens)

@@ -8,7 +8,7 @@ from hypothesis import given
 from strategies import BAD_TYPES, FLOAT_TYPES, LAYOUTS, int_or_float_arrays
 
 from quantnotes import Range, histogram_range, minmax_range, shortest_range
-from quantnotes.ranges import as_integers
+from quantnotes.checks import as_integers
 
 pytestmark = pytest.mark.usefixtures("both_kernels")
 

@@ -20,7 +20,7 @@ IN_THE_EMPTY_ENVIRONMENT = """
 import importlib.util, sys
 assert importlib.util.find_spec("matplotlib") is None
 import quantnotes
-from quantnotes import exercises
+from quantnotes.course import exercises
 for name in quantnotes.samples.names():
     x = quantnotes.samples.load(name)
     assert x.size, name

@@ -6,7 +6,7 @@ import ipywidgets
 import pytest
 from matplotlib.figure import Figure
 
-from quantnotes import widgets
+from quantnotes.course import widgets
 
 EXPLORERS = [name.removesuffix("_explorer") for name in dir(widgets) if name.endswith("_explorer")]
 

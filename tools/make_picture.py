@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from quantnotes import INT8, asymmetric_params, code_ledger, minmax_range, plots, samples
+from quantnotes import INT8, asymmetric_params, code_ledger, minmax_range, samples
+from quantnotes.course import plots
 
 PICTURE = Path(__file__).parent.parent / "notebooks" / "images" / "layernorm_codes.png"
 

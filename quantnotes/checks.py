@@ -1,0 +1,176 @@
+"""What every input passes: real numbers, integers, options, finite data; and in which type to compute.
+
+Not covered: which values share a scale, see :mod:`quantnotes.granularity`.
+"""
+
+from __future__ import annotations
+
+import operator
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from quantnotes import kernels
+
+NanPolicy = Literal["raise", "ignore"]
+Array = NDArray[Any]
+
+FLOAT32, FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)
+
+
+def as_real(x: ArrayLike, name: str = "x") -> Array:
+    """Return `x` as an array of real numbers, without a copy where it is one already.
+
+    Parameters
+    ----------
+    x : array_like
+        Booleans, integers, floats or bfloat16, of any shape, strides and byte order.
+    name : str
+        What to call it in an error.
+
+    Returns
+    -------
+    ndarray
+
+    Raises
+    ------
+    TypeError
+        If it is masked, ragged, or holds objects, complex numbers, text or dates.
+
+    Examples
+    --------
+    >>> as_real([1, 2]).shape
+    (2,)
+    """
+    if isinstance(x, np.ma.MaskedArray):
+        raise TypeError(f"{name} is a masked array: fill it or select its valid values first")
+    try:
+        array = np.asarray(x)
+    except ValueError as error:
+        raise TypeError(f"{name} is not a rectangular array of numbers: {error}") from None
+    if array.dtype.kind not in "biuf" and array.dtype.name != "bfloat16":
+        raise TypeError(f"{name} must hold real numbers, got dtype {array.dtype}")
+    return array
+
+
+def as_integers(x: ArrayLike, name: str, low: int, high: int, maker: str = "") -> Array:
+    """Return `x` as an array of integers that lie in ``low..high``; an empty list counts as one.
+
+    Raises
+    ------
+    TypeError
+        If it holds anything but integers. The message names the function that makes them, `maker`.
+    ValueError
+        If one of them is outside; likewise.
+
+    Examples
+    --------
+    >>> as_integers([1, 2], "q", 0, 3)
+    array([1, 2])
+    """
+    array = as_real(x, name)
+    if array.size == 0 and not isinstance(x, np.ndarray):
+        return array.astype(np.int64)
+    made = f", as {maker} makes it" if maker else ""
+    if array.dtype.kind not in "iu":
+        raise TypeError(f"{name} must hold integers{made}, got dtype {array.dtype}")
+    info = np.iinfo(array.dtype)
+    if array.size and not (low <= info.min and info.max <= high):
+        smallest, largest = array.min(), array.max()
+        if smallest < low or largest > high:
+            raise ValueError(f"{name} must lie in {low}..{high}{made}, got {held(smallest, largest)}")
+    return array
+
+
+def held(smallest: int, largest: int) -> str:
+    """Say in an error which integers an array held.
+
+    Examples
+    --------
+    >>> held(3, 7), held(3, 3)
+    ('integers from 3 to 7', '3')
+    """
+    return str(smallest) if smallest == largest else f"integers from {smallest} to {largest}"
+
+
+def compute_type(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """Return the type in which data of `dtype` are divided and rounded.
+
+    float32 for float16, bfloat16 and float32; float64 for float64, wider floats, integers and booleans.
+
+    Examples
+    --------
+    >>> compute_type(np.dtype("float16"))
+    dtype('float32')
+    """
+    narrow = dtype.itemsize <= 4 if dtype.kind == "f" else dtype.name == "bfloat16"
+    return FLOAT32 if narrow else FLOAT64
+
+
+def nan_error(x: Array, name: str, advice: str) -> ValueError:
+    """Return the error that says how many NaN `x` holds and what to do about them."""
+    count = kernels.count_nan(x, compute_type(x.dtype))
+    return ValueError(f"{name} holds {count} NaN among {x.size} values: {advice}")
+
+
+def as_int(value: object, name: str, wanted: str = "an integer") -> int:
+    """Return `value` as an int.
+
+    Raises
+    ------
+    TypeError
+        If it is not an integer, or is a bool. The message says what is `wanted`.
+
+    Examples
+    --------
+    >>> as_int(np.int8(3), "axis")
+    3
+    """
+    if not isinstance(value, bool | np.bool):
+        try:
+            return operator.index(value)  # type: ignore[arg-type]
+        except TypeError:
+            pass
+    raise TypeError(f"{name} must be {wanted}, got {value!r}")
+
+
+def check_nan_policy(nan: object) -> None:
+    """Raise ValueError unless `nan` is "raise" or "ignore"."""
+    if nan not in ("raise", "ignore"):
+        raise ValueError(f'nan must be "raise" or "ignore", got {nan!r}')
+
+
+def finite_data(x: Array, nan: NanPolicy, whole: Array | None = None) -> tuple[Array, float, float]:
+    """Return the data without NaN, their min and their max: inf and -inf if nothing is left.
+
+    An error counts the NaN of `whole`, where `x` is a part of it.
+
+    Raises
+    ------
+    ValueError
+        If `x` holds an infinity, or NaN while `nan` is "raise".
+    """
+    low, high = map(float, kernels.minmax(x, compute_type(x.dtype)))
+    if low != low:
+        if nan == "raise":
+            raise nan_error(x if whole is None else whole, "x", 'drop them, or pass nan="ignore"')
+        x = x[~np.isnan(x)]
+        low, high = map(float, kernels.minmax(x, compute_type(x.dtype)))
+    if x.size and not (np.isfinite(low) and np.isfinite(high)):
+        raise ValueError(f"x holds an infinity (min {low}, max {high}): a range must be finite")
+    return x, low, high
+
+
+def some_finite_data(x: Array, nan: NanPolicy) -> tuple[Array, float, float]:
+    """Do the same as `finite_data`, with a ValueError where nothing is left.
+
+    Raises
+    ------
+    ValueError
+        If `x` is empty, holds an infinity, holds NaN while `nan` is "raise", or holds nothing else.
+    """
+    data, low, high = finite_data(x, nan)
+    if data.size == 0:
+        raise ValueError("x holds nothing but NaN" if x.size else "x is empty: there is no range to take")
+    return data, low, high

@@ -1,0 +1,97 @@
+"""Every picture of the notebooks, one call each: the only package that imports Matplotlib.
+
+A function draws on the `ax` it is given, or on one it makes, and returns it; `show` puts the figure into
+a notebook, with the text that stands for it where it cannot be seen. One colour has one meaning
+throughout (`REAL`, `CODE`, `CLIPPED`, `UNUSED`, `OTHER`), and what has no meaning of its own, such as a
+method beside others, takes one of `SERIES`. All stay apart for colour-blind readers: they are of the
+palette that M. Okabe and K. Ito proposed in 2002, the grey a little darker, with three more for `SERIES`.
+Left out: pyplot and its global state.
+"""
+
+from quantnotes.course.plots.calibration import comparison, distributions, dots, noises
+from quantnotes.course.plots.charts import bars, lines, predictions
+from quantnotes.course.plots.diagrams import flow, library_map
+from quantnotes.course.plots.frame import (
+    CLIPPED,
+    CODE,
+    OTHER,
+    REAL,
+    SERIES,
+    UNUSED,
+    axes,
+    encoded,
+    figure_of,
+    png,
+    show,
+)
+from quantnotes.course.plots.integers import code_errors, rounding_rules, sums_and_limits
+from quantnotes.course.plots.museum import exhibit, hall
+from quantnotes.course.plots.networks import courses, ladder, per_token, pretended_slope, strips
+from quantnotes.course.plots.number_lines import (
+    error_histogram,
+    grid_ends,
+    number_line,
+    sawtooth,
+    sliding_grid,
+    staircase,
+)
+from quantnotes.course.plots.speed import cost_by_size, costs, merged_histograms, roofline
+from quantnotes.course.plots.tensors import (
+    channel_maxima,
+    code_histogram,
+    pointer_frame,
+    pointer_frames,
+    tail_map,
+    value_histogram,
+    values_above_codes,
+)
+
+__all__ = [
+    "CLIPPED",
+    "CODE",
+    "OTHER",
+    "REAL",
+    "SERIES",
+    "UNUSED",
+    "axes",
+    "bars",
+    "channel_maxima",
+    "code_errors",
+    "code_histogram",
+    "comparison",
+    "cost_by_size",
+    "costs",
+    "courses",
+    "distributions",
+    "dots",
+    "encoded",
+    "error_histogram",
+    "exhibit",
+    "figure_of",
+    "flow",
+    "grid_ends",
+    "hall",
+    "ladder",
+    "library_map",
+    "lines",
+    "merged_histograms",
+    "noises",
+    "number_line",
+    "per_token",
+    "png",
+    "pointer_frame",
+    "pointer_frames",
+    "predictions",
+    "pretended_slope",
+    "roofline",
+    "rounding_rules",
+    "sawtooth",
+    "show",
+    "sliding_grid",
+    "staircase",
+    "strips",
+    "sums_and_limits",
+    "tail_map",
+    "value_histogram",
+    "values_above_codes",
+]
