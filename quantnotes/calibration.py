@@ -47,7 +47,15 @@ def _check_method(method: object, options: dict[str, Any]) -> None:
 
 
 def choose_range(
-    method: str, x: ArrayLike | Histogram, grid: IntGrid = INT8, scheme: Scheme = "asymmetric", **options: Any
+    method: str,
+    x: ArrayLike | Histogram,
+    grid: IntGrid = INT8,
+    scheme: Scheme = "asymmetric",
+    *,
+    axis: Axis = None,
+    block_size: BlockSize = None,
+    nan: NanPolicy = "raise",
+    **options: Any,
 ) -> Range:
     """Return the range that a method chooses for a scheme on a grid.
 
@@ -62,6 +70,12 @@ def choose_range(
     scheme : {"asymmetric", "symmetric"}, default "asymmetric"
         Which parameters will be made of the range. For "asymmetric", the clip of "entropy" is cut down to
         the data's own range.
+    axis : int or tuple of int, optional
+        The axes of an array that keep ranges of their own: one for each index along them.
+    block_size : int or tuple of int, optional
+        Cut `axis` into blocks of this many values: a range for each block.
+    nan : {"raise", "ignore"}, default "raise"
+        What to do about NaN in an array.
     **options
         `keep` of "histogram", `percentile` of "percentile".
 
@@ -83,23 +97,30 @@ def choose_range(
     """
     _check_method(method, options)
     check_scheme(scheme)
+    shared: dict[str, Any] = {"axis": axis, "block_size": block_size, "nan": nan}
     if method == "mse":
-        return mse_range(x, grid, scheme)
+        return mse_range(x, grid, scheme, **shared)
     if method == "histogram":
-        return histogram_range(x, **options)
+        return histogram_range(x, **shared, **options)
     if method == "percentile":
-        return percentile_range(x, **options)
-    data = (
-        range_of(x, None, "raise", lambda h: (h.min, h.max)) if isinstance(x, Histogram) else minmax_range(x)
-    )
+        return percentile_range(x, **shared, **options)
+    if isinstance(x, Histogram):
+        data = range_of(x, axis, nan, lambda h: (h.min, h.max), block_size)
+    else:
+        data = minmax_range(x, **shared)
     if method == "minmax":
         return data
-    if scheme == "asymmetric" and (data.rmin >= 0 or data.rmax <= 0):
-        grid = IntGrid(0, grid.codes - 1)  # all codes are for one side
-    clip = entropy_range(x, grid)
     if scheme == "symmetric":
-        return clip
-    return Range(max(clip.rmin, data.rmin), min(clip.rmax, data.rmax))
+        return entropy_range(x, grid, **shared)
+    rmin, rmax = map(np.asarray, data)
+    one_sided = (rmin >= 0) | (rmax <= 0)
+    low, high = np.zeros((2, *rmin.shape))
+    for codes, groups in [(grid, ~one_sided), (IntGrid(0, grid.codes - 1), one_sided)]:  # all for one side
+        if groups.any():
+            clip = entropy_range(x, codes, **shared)
+            low, high = np.where(groups, clip.rmin, low), np.where(groups, clip.rmax, high)
+    low, high = np.maximum(low, rmin), np.minimum(high, rmax)
+    return Range(low, high) if low.ndim else Range(float(low), float(high))
 
 
 def make_params(

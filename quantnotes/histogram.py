@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -21,6 +21,28 @@ from quantnotes.ranges import MAX_BINS, Range, range_per_group
 
 _MIN_EXPONENT = -1074  # 2**-1074 is the smallest positive float64
 _MAX_EXPONENT = 1023  # 2**1023 is the largest power of two
+
+
+class Masses(NamedTuple):
+    """What the histograms of several groups hold, end to end; the entries of a group go from low to high.
+
+    Entry i of group g, ``starts[g] <= i < starts[g + 1]``, stands for ``count[i]`` values in
+    [low[i], low[i] + width[i]); a width of 0 means exactly low[i]. The intervals of a group do not overlap.
+
+    Attributes
+    ----------
+    low, width : ndarray of float64, shape (entries,)
+        In the unit of the data.
+    count : ndarray of int64, shape (entries,)
+        Never 0.
+    starts : ndarray of int64, shape (groups + 1,)
+        Where each group begins, and after them the number of entries.
+    """
+
+    low: NDArray[np.float64]
+    width: NDArray[np.float64]
+    count: NDArray[np.int64]
+    starts: NDArray[np.int64]
 
 
 class Histogram:
@@ -88,6 +110,27 @@ class Histogram:
     def width(self) -> float:
         """Width of every bin, 2**k, in the unit of the data; inf where it is past the largest float64."""
         return _power_of_two(self._k)
+
+    def masses(self) -> Masses:
+        """Return what is known of the values: bins, and single values as bins without a width.
+
+        Returns
+        -------
+        Masses
+            Of one group. Outermost bins are drawn in to the data's own min and max.
+
+        Examples
+        --------
+        >>> Histogram(4).update([0.0, 1.0, 2.0, 3.0, 4.0]).masses().count
+        array([2, 2, 1])
+        """
+        edges = self.edges
+        if edges.size:
+            edges[0], edges[-1] = self.min, self.max
+        there = self._counts > 0
+        count = self._counts[there]
+        starts = np.array([0, count.size], np.int64)
+        return Masses(edges[:-1][there], np.diff(edges)[there], count, starts)
 
     def magnitudes(self) -> tuple[NDArray[np.int64], float]:
         """Return how many magnitudes lie in each of at most `max_bins` bins from 0 upwards, and their width.

@@ -344,3 +344,23 @@ def test_an_array_without_channels_is_nothing_observed(shape, axis):
     with pytest.raises(ValueError, match="nothing has been observed yet"):
         calibrator.params()
     assert calibrator.observe(np.ones((2, 2, 2)[: len(shape)])).n > 0
+
+
+# --- groups by the name of a method -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("scheme", ["asymmetric", "symmetric"])
+def test_every_method_takes_axes_and_blocks(method, scheme):
+    x = samples.load("layernorm_output")[:6, 93:101].astype(np.float64)
+    x[:, 0], x[:, 1] = np.abs(x[:, 0]), -np.abs(x[:, 1])  # groups on one side of 0 among the others
+    channels = choose_range(method, x, INT4, scheme, axis=1)
+    for c in range(8):
+        assert choose_range(method, x[:, c], INT4, scheme) == (channels.rmin[c], channels.rmax[c])
+    blocks = choose_range(method, x, INT4, scheme, axis=(0, 1), block_size=(4, 3))
+    assert blocks.rmin.shape == (2, 3)
+    assert choose_range(method, x[4:, 3:6], INT4, scheme) == (blocks.rmin[1, 1], blocks.rmax[1, 1])
+    x[0, 0] = np.nan
+    alone = choose_range(method, x[1:, 0], INT4, scheme)
+    found = choose_range(method, x, INT4, scheme, axis=1, nan="ignore")
+    assert alone == (found.rmin[0], found.rmax[0])

@@ -433,3 +433,21 @@ def test_a_bad_value_in_the_last_channel_changes_no_histogram(small_parts, bad):
         with pytest.raises(ValueError, match="1 NaN among 600" if np.isnan(bad) else "infinity"):
             update_channels(histograms, odd, 0)
         assert histograms == [Histogram().update(5.0)] * 3
+
+
+# --- masses -------------------------------------------------------------------------------------------------
+
+
+@given(histogram_lists, few_bins)
+def test_masses_are_the_values(values, max_bins):
+    h = histogram_of(values, max_bins)
+    low, width, count, starts = h.masses()
+    assert starts.tolist() == [0, low.size]
+    assert (starts.dtype, count.dtype) == (np.int64, np.int64)
+    assert count.sum() == h.n
+    assert np.all(count > 0)
+    assert np.all(width >= 0)
+    if values:
+        assert low[0] == h.min
+        assert np.all(low[1:] >= low[:-1])
+        assert low[-1] <= h.max <= low[-1] + width[-1]
