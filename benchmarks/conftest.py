@@ -34,7 +34,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("quantnotes")
     group.addoption("--elements", type=float, default=5e7, help="float32 values of each row of the table")
     group.addoption("--largest", type=float, default=1e9, help="most elements in the series of sizes")
-    group.addoption("--save", action="store_true", help=f"write {RESULTS.name}, from which notebook 10 draws")
+    group.addoption("--save", action="store_true", help=f"write {RESULTS.name}, from which notebook 17 draws")
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""What notebook 10 tells beside the table: the way to the memory's speed, sizes, first calls, files, Dask."""
+"""What notebook 17 tells beside the table: the way to the memory's speed, sizes, first calls, files, Dask."""
 
 from __future__ import annotations
 

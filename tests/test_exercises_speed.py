@@ -1,4 +1,4 @@
-"""The checks of notebook 10: what is right passes, what is typically wrong gets its own hint."""
+"""The checks of notebook 17: what is right passes, what is typically wrong gets its own hint."""
 
 import numpy as np
 import pytest
@@ -24,43 +24,43 @@ def pairs_from_the_start(counts, first):
 
 
 def test_right():
-    assert check("10.1", 21)
-    assert check("10.2", 2)
-    assert check("10.3", wider())
-    assert check("10.3", lambda counts, first: (wider()(counts, first)[0].tolist(), first >> 1))
+    assert check("17.1", 21)
+    assert check("17.2", 2)
+    assert check("17.3", wider())
+    assert check("17.3", lambda counts, first: (wider()(counts, first)[0].tolist(), first >> 1))
 
 
-@pytest.mark.parametrize("exercise", ["10.1", "10.2", "10.3"])
+@pytest.mark.parametrize("exercise", ["17.1", "17.2", "17.3"])
 def test_unanswered(exercise):
     assert check(exercise, None).correct is None
-    assert not check("10.3", lambda counts, first: ...)
+    assert not check("17.3", lambda counts, first: ...)
 
 
 @pytest.mark.parametrize(
     ("exercise", "answer", "hint"),
     [
-        ("10.1", 24, "one byte"),
-        ("10.1", 12, "what is read"),
-        ("10.1", 9, "what is written counts"),
-        ("10.1", 5, "one pass"),
-        ("10.1", 13, "three passes"),
-        ("10.1", 16, "cast is a pass"),
-        ("10.1", 20, "codes are read too"),
-        ("10.1", 37, "cast, subtract, multiply"),
-        ("10.2", 8, "keep up"),
-        ("10.2", 10, "4 are elements"),
-        ("10.2", 2.5, "five bytes"),
-        ("10.2", 3, "nothing left"),
-        ("10.2", 1, "over those"),
-        ("10.3", lambda counts, first: (counts, first), "3 and 7"),
-        ("10.3", lambda counts, first: wider()(counts, first)[0], "two things"),
-        ("10.3", lambda counts, first: wider()(counts, first)[::-1], "two things"),
-        ("10.3", lambda counts, first: (wider()(counts, first)[0], first), "number 1 of the wider"),
-        ("10.3", wider(lose_the_last=True), "must not be lost"),
-        ("10.3", lambda counts, first: (counts.reshape(-1, 2).sum(1), first // 2), "must not be lost"),
-        ("10.3", lambda counts, first: (counts[::2] + counts[1::2], first // 2), "must not be lost"),
-        ("10.3", pairs_from_the_start, "5 | 6 and 7"),
-        ("10.3", wider(lambda j: int(j / 2)), "floor"),
+        ("17.1", 24, "one byte"),
+        ("17.1", 12, "what is read"),
+        ("17.1", 9, "what is written counts"),
+        ("17.1", 5, "one pass"),
+        ("17.1", 13, "three passes"),
+        ("17.1", 16, "cast is a pass"),
+        ("17.1", 20, "codes are read too"),
+        ("17.1", 37, "cast, subtract, multiply"),
+        ("17.2", 8, "keep up"),
+        ("17.2", 10, "4 are elements"),
+        ("17.2", 2.5, "five bytes"),
+        ("17.2", 3, "nothing left"),
+        ("17.2", 1, "over those"),
+        ("17.3", lambda counts, first: (counts, first), "3 and 7"),
+        ("17.3", lambda counts, first: wider()(counts, first)[0], "two things"),
+        ("17.3", lambda counts, first: wider()(counts, first)[::-1], "two things"),
+        ("17.3", lambda counts, first: (wider()(counts, first)[0], first), "number 1 of the wider"),
+        ("17.3", wider(lose_the_last=True), "must not be lost"),
+        ("17.3", lambda counts, first: (counts.reshape(-1, 2).sum(1), first // 2), "must not be lost"),
+        ("17.3", lambda counts, first: (counts[::2] + counts[1::2], first // 2), "must not be lost"),
+        ("17.3", pairs_from_the_start, "5 | 6 and 7"),
+        ("17.3", wider(lambda j: int(j / 2)), "floor"),
     ],
 )
 def test_hints(exercise, answer, hint):
@@ -70,4 +70,4 @@ def test_hints(exercise, answer, hint):
 
 
 def test_an_error_is_reported():
-    assert "ZeroDivisionError" in check("10.3", lambda counts, first: 1 / 0).message
+    assert "ZeroDivisionError" in check("17.3", lambda counts, first: 1 / 0).message

@@ -31,7 +31,7 @@ def test_the_detection_sees_a_saturating_kernel(monkeypatch):
     assert saturates.__wrapped__("int8", "int8")  # 2 * 128 * 128 = 32768, by one
 
 
-def test_a_kernel_that_saturates_is_the_one_that_notebook_07_describes():
+def test_a_kernel_that_saturates_is_the_one_that_notebook_08_describes():
     """Runs only where there is one: its sums are those of pairs cut off at 16 bits, to the bit."""
     if not saturates("uint8", "int8"):
         pytest.skip("ONNX Runtime's uint8 x int8 kernel sums exactly on this processor")

@@ -1,4 +1,4 @@
-"""Notebook 10: the results it draws from, and the cells that nbval skips since they need an extra."""
+"""Notebook 17: the results it draws from, and the cells that nbval skips since they need an extra."""
 
 import contextlib
 import io
@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 RESULTS = json.loads((ROOT / "notebooks" / "data" / "speed.json").read_text(encoding="utf-8"))
-NOTEBOOK = json.loads((ROOT / "notebooks" / "10_speed_and_scale.ipynb").read_text(encoding="utf-8"))
+NOTEBOOK = json.loads((ROOT / "notebooks" / "17_speed_and_scale.ipynb").read_text(encoding="utf-8"))
 CODE = [cell for cell in NOTEBOOK["cells"] if cell["cell_type"] == "code"]
 SKIPPED = {
     "Numba": next(cell for cell in CODE if "import numba" in "".join(cell["source"])),

@@ -163,7 +163,7 @@ def calibration_explorer() -> None:
 
 
 def multiplier_explorer() -> None:
-    """Notebook 07: how many binary digits m0 needs before its codes are those of the real multiplier."""
+    """Notebook 08: how many binary digits m0 needs before its codes are those of the real multiplier."""
     acc = np.arange(-40, 41)
 
     def draw(m: float, digits: int) -> Any:
@@ -185,7 +185,7 @@ def multiplier_explorer() -> None:
 
 
 def ladder_explorer() -> None:
-    """Notebook 08: where on the way the upper end of a range is measured, with and without position 0."""
+    """Notebook 09: where on the way the upper end of a range is measured, with and without position 0."""
     names = ("gelu_output", "layernorm_output", "dense2_weight", "dense2_bias")
     gelu, entered, weight, bias = (samples.load(name).astype(np.float64) for name in names)
     gain, shift = (samples.load(f"layernorm2_{name}").astype(np.float64) for name in ("weight", "bias"))

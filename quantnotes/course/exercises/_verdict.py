@@ -18,10 +18,10 @@ _MODULES = {
     "04": "saturation",
     "05": "outliers",
     "06": "calibration",
-    "07": "integer",
-    "08": "network",
-    "09": "museum",
-    "10": "speed",
+    "08": "integer",
+    "09": "network",
+    "16": "museum",
+    "17": "speed",
 }
 
 

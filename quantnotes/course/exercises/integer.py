@@ -1,4 +1,4 @@
-"""Exercises of notebook 07: a multiplier, the folded bias, one rounding."""
+"""Exercises of notebook 08: a multiplier, the folded bias, one rounding."""
 
 from __future__ import annotations
 
@@ -134,4 +134,4 @@ def _codes(answer: Callable[..., Any]) -> str | None:
     return None
 
 
-CHECKS: dict[str, Check] = {"07.1": _multiplier, "07.2": _fold, "07.3": _codes}
+CHECKS: dict[str, Check] = {"08.1": _multiplier, "08.2": _fold, "08.3": _codes}

@@ -1,4 +1,4 @@
-"""Exercises of notebook 09: the bug museum."""
+"""Exercises of notebook 16: the bug museum."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _PARAMS = QuantParams(1.0, 1, IntGrid(-8, 7))
 
 
 def codes_less_z(specimen: Specimen) -> list[int]:
-    """What a specimen of the first hall makes of the values of exercise 09.1, Z taken off."""
+    """What a specimen of the first hall makes of the values of exercise 16.1, Z taken off."""
     return [int(code) - 1 for code in specimen.wrong(VALUES, _PARAMS)]
 
 
@@ -58,7 +58,7 @@ def _property(halls: Sequence[str]) -> Check:
 
 
 CHECKS: dict[str, Check] = {
-    "09.1": _culprit,
-    "09.2": _property(("rounding", "clipping")),
-    "09.3": _property(tuple(dict.fromkeys(specimen.hall for specimen in specimens()))),
+    "16.1": _culprit,
+    "16.2": _property(("rounding", "clipping")),
+    "16.3": _property(tuple(dict.fromkeys(specimen.hall for specimen in specimens()))),
 }

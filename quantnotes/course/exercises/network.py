@@ -1,4 +1,4 @@
-"""Exercises of notebook 08: a paired comparison, two measures of one error, a pretended slope."""
+"""Exercises of notebook 09: a paired comparison, two measures of one error, a pretended slope."""
 
 from __future__ import annotations
 
@@ -118,4 +118,4 @@ def _slope_hint(slope: Any, inside: Any, w: Any) -> str | None:
     )
 
 
-CHECKS: dict[str, Check] = {"08.1": _coin, "08.2": _two_measures, "08.3": _function}
+CHECKS: dict[str, Check] = {"09.1": _coin, "09.2": _two_measures, "09.3": _function}
