@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from quantnotes.percentile import percentile_range as percentile_range
     from quantnotes.ranges import Range as Range
     from quantnotes.ranges import minmax_range as minmax_range
+    from quantnotes.rounding import gptq as gptq
     from quantnotes.saturation import CodeLedger as CodeLedger
     from quantnotes.saturation import LedgerTable as LedgerTable
     from quantnotes.saturation import code_ledger as code_ledger
@@ -76,6 +77,7 @@ _MODULES = {  # the public names by the module that defines them
     "outliers": ["histogram_range", "shortest_range"],
     "percentile": ["percentile_range"],
     "ranges": ["Range", "minmax_range"],
+    "rounding": ["gptq"],
     "saturation": ["CodeLedger", "LedgerTable", "code_ledger", "ledger_table"],
     "symmetric": ["symmetric_params"],
 }

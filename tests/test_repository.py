@@ -37,6 +37,7 @@ ORDER = [
     "mse",
     "entropy",
     "calibration",
+    "rounding",
     "comparison",
     "distributed",
     "integer",
