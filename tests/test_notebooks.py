@@ -176,6 +176,8 @@ def test_headings_are_in_order(path):
 @each_chapter
 def test_frame(path):
     titles = [title for level, title in headings(path) if level == 2]
+    if titles[-1].startswith("More on "):  # what is secondary comes after the recap
+        titles.pop()
     assert [title.split(":")[0] for title in titles] == FRAME
     first = text_of(load(path)["cells"][0])
     assert "After this notebook you can" in first
@@ -183,12 +185,6 @@ def test_frame(path):
     assert re.search(r"[Aa]bout \d+ minutes", first)
     assert next(title for _, title in headings(path)).endswith("?")
     assert f"(solutions/{path.name})" in "".join(map(text_of, cells(path, "markdown")))
-
-
-@each_chapter
-def test_numbers_are_asserted(path):
-    asserting = [cell for cell in cells(path, "code") if re.search(r"\bassert\b|np\.testing", text_of(cell))]
-    assert len(asserting) >= 5
 
 
 @each_chapter
