@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from quantnotes.comparison.survey import Survey as Survey
     from quantnotes.comparison.survey import compare as compare
     from quantnotes.entropy import entropy_range as entropy_range
+    from quantnotes.equivalence import hadamard as hadamard
+    from quantnotes.equivalence import rotate as rotate
+    from quantnotes.equivalence import smooth_factors as smooth_factors
     from quantnotes.grid import INT2 as INT2
     from quantnotes.grid import INT4 as INT4
     from quantnotes.grid import INT8 as INT8
@@ -60,6 +63,7 @@ _MODULES = {  # the public names by the module that defines them
     "comparison.array": ["Comparison"],
     "comparison.survey": ["Survey", "compare"],
     "entropy": ["entropy_range"],
+    "equivalence": ["hadamard", "rotate", "smooth_factors"],
     "grid": ["INT2", "INT4", "INT8", "INT8_NARROW", "INT16", "UINT2", "UINT4", "UINT8", "UINT16", "IntGrid"],
     "histogram": ["Histogram"],
     "integer": [

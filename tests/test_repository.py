@@ -44,6 +44,7 @@ ORDER = [
     "network",
     "export",
     "training",
+    "equivalence",
     "course",
     "__main__",
 ]
