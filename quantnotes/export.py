@@ -1,8 +1,10 @@
 """A quantized network as an ONNX model, which an inference engine can run.
 
-The model is in QDQ form: reals flow between the nodes, and a QuantizeLinear and a DequantizeLinear stand
-wherever codes are to be used; an engine turns that into integer arithmetic where it can. Left out: reading
-models, and the QOperator form, whose layers with a bias are not in the standard but ONNX Runtime's own.
+The model is in QDQ form: reals flow between the nodes, with a QuantizeLinear and a DequantizeLinear wherever
+codes should be used; an engine turns that into integer arithmetic where it can.
+
+Not covered: reading models, and the QOperator form, whose layers with a bias are ONNX Runtime's own, not part
+of the standard.
 """
 
 from __future__ import annotations
@@ -12,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from quantnotes.granularity import Axis
 from quantnotes.mapping import QuantParams
 from quantnotes.network import QuantNetwork, check_quantized
 
@@ -36,7 +37,7 @@ def to_onnx(network: QuantNetwork) -> onnx.ModelProto:
     onnx.ModelProto
         Input "x", float32 (rows, inputs); output "scores", float32 (rows, outputs). "codes_0" are the
         input's codes, "codes_1" those of the first layer's output, and so on. Weights are stored as codes,
-        biases as int32. A Clip stands for a ReLU, and for the ends of a grid that is narrower than its dtype.
+        biases as int32. A Clip stops values at the ends of a grid that is narrower than its dtype.
 
     Raises
     ------
@@ -45,15 +46,14 @@ def to_onnx(network: QuantNetwork) -> onnx.ModelProto:
     TypeError
         If `network` is no sequence of QuantDense.
     ValueError
-        If there is no layer.
+        If there is no layer, or a weight is in blocks.
 
     Notes
     -----
-    ONNX keeps scales in float32, and an engine may sum in float32, or requantize with a float. So a code may
-    differ by one from `run_integer`'s, where it lies next to a tie. On processors without VNNI instructions
-    ONNX Runtime's fused kernels add pairs of products in 16 bits, and cut them off there, with int8 data as
-    with uint8. Its session option "session.x64quantprecision", set to "1", asks for kernels that do not;
-    weights of 7 bits do not need it.
+    ONNX keeps scales in float32, and an engine may sum in float32 or requantize with a float. So a code next
+    to a tie may differ by one from `run_integer`'s. On processors without VNNI instructions ONNX Runtime's
+    fused kernels add pairs of products in 16 bits with saturation, for int8 and uint8 data. Its session
+    option "session.x64quantprecision", set to "1", asks for exact kernels; weights of 7 bits do not need it.
 
     Examples
     --------
@@ -70,8 +70,8 @@ def to_onnx(network: QuantNetwork) -> onnx.ModelProto:
     graph = _Graph()
     value = graph.quantized("x", network[0].x, 0)
     for i, layer in enumerate(network, start=1):
-        weight = graph.decoded(f"weight_{i}", layer.codes, layer.w.scale, layer.w.zero_point, layer.w.axis)
-        bias = graph.decoded(f"bias_{i}", layer.bias, layer.scale, 0, layer.w.axis)
+        weight = graph.decoded(f"weight_{i}", layer.codes, layer.w.scale, layer.w.zero_point)
+        bias = graph.decoded(f"bias_{i}", layer.bias, layer.scale, 0)
         value = graph.node("Gemm", [value, weight, bias], f"sum_{i}", transB=1)
         value = graph.node("Relu", [value], f"relu_{i}") if layer.dense.relu else value
         value = graph.quantized(value, layer.y, i) if layer.y else value
@@ -80,9 +80,8 @@ def to_onnx(network: QuantNetwork) -> onnx.ModelProto:
     x, scores = (
         helper.make_tensor_value_info(name, TensorProto.FLOAT, ["rows", n]) for name, n in ends.items()
     )
-    whole = helper.make_graph(graph.nodes, "quantnotes", [x], [scores], graph.constants)
     model = helper.make_model(
-        whole,
+        helper.make_graph(graph.nodes, "quantnotes", [x], [scores], graph.constants),
         opset_imports=[helper.make_opsetid("", OPSET)],
         ir_version=IR_VERSION,
         producer_name="quantnotes",
@@ -92,7 +91,7 @@ def to_onnx(network: QuantNetwork) -> onnx.ModelProto:
 
 
 class _Graph:
-    """Nodes in the order in which they run, and the constants that they read."""
+    """Nodes in the order in which they run, and the constants they read."""
 
     def __init__(self) -> None:
         self.nodes: list[Any] = []
@@ -111,7 +110,7 @@ class _Graph:
         return name
 
     def quantized(self, value: str, params: QuantParams, number: int) -> str:
-        """Send a real value through its codes and back."""
+        """Quantize a real value and dequantize it again."""
         grid, dtype = params.grid, params.grid.dtype
         if grid.codes < 2 ** (8 * dtype.itemsize):  # QuantizeLinear clips at the ends of the dtype
             ends = [
@@ -126,12 +125,12 @@ class _Graph:
         codes = self.node("QuantizeLinear", [value, *pair], f"codes_{number}")
         return self.node("DequantizeLinear", [codes, *pair], f"real_{number}")
 
-    def decoded(self, name: str, codes: NDArray[Any], scale: Any, zero_point: Any, axis: Axis) -> str:
-        """Store codes, and make reals of them when the model runs."""
+    def decoded(self, name: str, codes: NDArray[Any], scale: Any, zero_point: Any) -> str:
+        """Store codes, which the model dequantizes when it runs."""
         zeros = np.broadcast_to(zero_point, np.shape(scale))
         inputs = [
             self.constant(name, codes, codes.dtype),
             self.constant(f"{name}_scale", scale, np.float32),
             self.constant(f"{name}_zero_point", zeros, codes.dtype),
         ]
-        return self.node("DequantizeLinear", inputs, f"{name}_real", axis=axis or 0)
+        return self.node("DequantizeLinear", inputs, f"{name}_real", axis=0)

@@ -1,9 +1,10 @@
 """A layer in integers: products summed exactly, the zero points corrected, one rounding at the end.
 
-With r = S(q - Z) for the data and for the weight, a layer is ``Sx Sw sum (qx - Zx)(qw - Zw)``: integers but
-for the two scales in front, which `fixed_point_multiplier` turns into an integer and a shift. Left out:
-whole networks, convolutions, and instructions of any processor; results are what int32 accumulators give
-where nothing leaves them.
+With r = S(q - Z) for the data and for the weight, a layer is ``Sx Sw sum (qx - Zx)(qw - Zw)``: integers,
+except the two scales in front, which `fixed_point_multiplier` turns into an integer and a shift.
+
+Not covered: whole networks, convolutions, and the instructions of any processor. Results are what int32
+accumulators give as long as nothing overflows them.
 """
 
 from __future__ import annotations
@@ -66,7 +67,7 @@ class _Operands(NamedTuple):
     w: Array
     zx: Array
     zw: Array
-    added: tuple[int, ...]  # axes of the result that a vector has got for the time being
+    added: tuple[int, ...]  # axes of the result that are there only because an operand is a vector
 
 
 def _zero_point(codes: Array, params: QuantParams, k_axis: int, side: str) -> Array:
@@ -115,8 +116,8 @@ def _operands(qx: ArrayLike, qw: ArrayLike, x_params: QuantParams, w_params: Qua
 def _products(x: Array, w: Array) -> Array:
     """Return the matrix product of integers, exactly, as int64.
 
-    BLAS multiplies floats alone. float64 holds the integers of a sum as long as it stays within 2**53, so K
-    is cut into pieces that do, for 8-bit codes a single one, and the pieces are added in int64.
+    BLAS multiplies floats only. float64 holds the integers of a sum as long as it stays within 2**53, so K is
+    cut into pieces that do (for 8-bit codes, a single one), and the pieces are added in int64.
     """
     largest = [max(abs(int(q.min())), abs(int(q.max()))) if q.size else 0 for q in (x, w)]
     piece = max(EXACT // max(largest[0] * largest[1], 1), 1)
@@ -129,7 +130,7 @@ def _products(x: Array, w: Array) -> Array:
 
 
 def _dropped(term: Array, axes: tuple[int, ...]) -> Array:
-    """Take out of the result the axes that vectors have been given."""
+    """Remove the axes that `_operands` added to vectors."""
     return np.squeeze(term, axis=axes) if term.ndim else term
 
 
@@ -151,13 +152,13 @@ def matmul_terms(qx: ArrayLike, qw: ArrayLike, x_params: QuantParams, w_params: 
     Raises
     ------
     TypeError, ValueError
-        As :func:`int_matmul`, but for results that leave int32.
+        As :func:`int_matmul`, except for results that leave int32.
 
     Notes
     -----
-    With Zw = 0 the second and the fourth are 0, and nothing is left to be done at run time: the third is
-    added to the bias. B. Jacob et al., "Quantization and Training of Neural Networks for Efficient
-    Integer-Arithmetic-Only Inference" (2018), section 2.3.
+    With Zw = 0 the second and the fourth are 0, and the third is added to the bias before inference: zero
+    points then cost nothing at run time. B. Jacob et al., "Quantization and Training of Neural Networks for
+    Efficient Integer-Arithmetic-Only Inference" (2018), section 2.3.
 
     Examples
     --------
@@ -207,13 +208,13 @@ def int_matmul(
         If codes or bias are no integers, or parameters no QuantParams.
     ValueError
         If a code is outside its grid or the bias outside int32, shapes do not fit, a scale lies along K or is
-        blocked, or a *result*, bias included, leaves int32: the message says how many do, and how far. What
-        happens on the way does not matter.
+        blocked, or a *result*, bias included, leaves int32: the message says how many do, and how far.
+        Partial sums may be larger.
 
     Notes
     -----
-    The sums are exact for every grid and K: they are taken in float64, where BLAS is fast, in pieces whose
-    integers it holds. ONNX Runtime's MatMulInteger gives the same numbers, and wraps around where a result
+    The sums are exact for every grid and K: they are computed in float64, where BLAS is fast, in pieces small
+    enough to be exact. ONNX Runtime's MatMulInteger gives the same numbers, and wraps around where a result
     leaves int32.
 
     Examples
@@ -278,8 +279,8 @@ def quantize_bias(bias: ArrayLike, x_params: QuantParams, w_params: QuantParams)
     TypeError
         If `bias` holds no real numbers.
     ValueError
-        If it holds NaN, has not as many channels as the weight, leaves int32 (the message says how many
-        values and how far), `x_params` is per channel, the weight is blocked, or Sx * Sw is no float64.
+        If it holds NaN, has another number of channels than the weight, leaves int32 (the message says how
+        many values and how far), `x_params` is per channel, the weight is blocked, or Sx * Sw is no float64.
 
     Examples
     --------
@@ -312,12 +313,12 @@ def quantize_bias(bias: ArrayLike, x_params: QuantParams, w_params: QuantParams)
 
 
 def fixed_point_multiplier(m: ArrayLike) -> tuple[Any, Any]:
-    """Write a real multiplier as an integer and a shift: ``m = m0 * 2**-31 * 2**-shift``, nearly.
+    """Write a real multiplier as an integer and a shift: ``m`` is nearly ``m0 * 2**-31 * 2**-shift``.
 
     Parameters
     ----------
     m : float, or array_like of shape (channels,)
-        ``Sx * Sw / Sy``, mostly: positive, and below ``2**30``.
+        Usually ``Sx * Sw / Sy``: positive, and below ``2**30``.
 
     Returns
     -------
@@ -329,7 +330,7 @@ def fixed_point_multiplier(m: ArrayLike) -> tuple[Any, Any]:
     Raises
     ------
     TypeError
-        If `m` holds no real numbers.
+        If `m` holds no real numbers, or booleans.
     ValueError
         If an `m` is not finite, not positive, or rounds to ``2**30`` or more; or if `m` has two axes.
 
@@ -344,7 +345,10 @@ def fixed_point_multiplier(m: ArrayLike) -> tuple[Any, Any]:
     >>> int(m0), shift, float(m0 * 2.0**-31 * 2.0**-shift)
     (1288490189, 1, 0.30000000004656613)
     """
-    reals = as_real(m, "m").astype(np.float64)
+    reals = as_real(m, "m")
+    if reals.dtype.kind == "b":
+        raise TypeError(f"m must be a number, got {m!r}")
+    reals = reals.astype(np.float64)
     if reals.ndim > 1:
         raise ValueError(f"m must be a number or 1-D, one a channel, got shape {reals.shape}")
     if not (np.isfinite(reals) & (reals > 0)).all():
@@ -403,11 +407,11 @@ def requantize(acc: ArrayLike, m0: ArrayLike, shift: ArrayLike, zero_point: int,
     right = as_integers(shift, "shift", MIN_SHIFT, 2**31).astype(np.int64)
     zero = as_integers(zero_point, "zero_point", grid.qmin, grid.qmax).astype(np.int64)
     _check_channels(sums, factor, right, zero)
-    # From a shift of 32 on the product is below one half: 0, without a shift that int64 does not have.
+    # From a shift of 32 on the product is below one half, so 0; int64 has no shift that large.
     factor = np.where(right > M0_BITS, 0, factor.astype(np.int64))
     right = np.minimum(right, M0_BITS) + M0_BITS
     codes = sums * factor
-    odd = (codes >> right) & 1  # is the last digit that stays odd? Then a tie goes up
+    odd = (codes >> right) & 1  # 1 where the last bit that stays is odd: a tie goes up there
     codes += (np.int64(1) << (right - 1)) - 1
     codes += odd
     codes >>= right
@@ -464,16 +468,16 @@ def pack_int4(codes: ArrayLike) -> Array:
 
 
 def unpack_int4(packed: ArrayLike, shape: int | Sequence[int] | None = None, signed: bool = True) -> Array:
-    """Unpack what :func:`pack_int4` packed.
+    """Undo :func:`pack_int4`.
 
     Parameters
     ----------
     packed : bytes, or array_like of integers, shape (bytes,)
-        As they are read from a file, or 0 to 255.
+        As read from a file, or integers 0 to 255.
     shape : int or sequence of int, optional
-        Shape of the codes, an odd number of them included. Without it: 1-D, two codes from every byte.
+        Shape of the codes; their number may be odd. Without it: 1-D, two codes from every byte.
     signed : bool, default True
-        INT4, -8..7, or UINT4, 0..15: the bytes do not say.
+        INT4, -8..7, or UINT4, 0..15: the bytes do not tell which.
 
     Returns
     -------

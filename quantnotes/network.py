@@ -1,32 +1,43 @@
 """A network of dense layers in three forms: float, fake-quantized, and integers alone.
 
-All three share one description, a tuple of `Dense`. `quantize_network` shows it a batch and adds a scale and
-a zero point to every weight and to every activation, which gives a tuple of `QuantDense`; `run_float`,
-`run_fake` and `run_integer` run them, and return every activation on the way. Left out: convolutions and
-attention, training (see :mod:`quantnotes.training`) and file formats (see :mod:`quantnotes.export`).
+All three share one description, a tuple of `Dense`. `quantize_network` runs it on a batch and adds a scale
+and a zero point to every weight and to every activation, which gives a tuple of `QuantDense`; `run_float`,
+`run_fake` and `run_integer` run them, and return every activation on the way.
+
+Not covered: convolutions and attention, training (see :mod:`quantnotes.training`) and file formats (see
+:mod:`quantnotes.export`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from quantnotes import samples
-from quantnotes.calibration import Calibrator
+from quantnotes.calibration import Calibrator, make_params
 from quantnotes.checks import as_real
+from quantnotes.granularity import Axis, BlockSize, Granularity
 from quantnotes.grid import INT8, INT8_NARROW, IntGrid, check_grid
 from quantnotes.integer import fixed_point_multiplier, int_matmul, quantize_bias, requantize
 from quantnotes.mapping import QuantParams, dequantize, fake_quantize, quantize
 from quantnotes.mse import Scheme
+from quantnotes.ranges import minmax_range
 
 Array = NDArray[Any]
 BIAS_LIMIT = 2**28  # of a bias in units of Sx Sw: the rest of int32 is for the products
-Calibrate = Callable[[Array, IntGrid], QuantParams]  # looks at data, and says how to quantize them on a grid
+Calibrate = Callable[[Array, IntGrid], QuantParams]  # returns parameters for the data on a grid
+
+
+def _frozen(values: Array) -> Array:
+    """Return a read-only copy."""
+    values = np.array(values)
+    values.flags.writeable = False
+    return values
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,9 +47,9 @@ class Dense:
     Parameters
     ----------
     weight : array_like of real numbers, shape (outputs, inputs)
-        As PyTorch stores it.
+        As PyTorch stores it. The layer keeps a read-only copy.
     bias : array_like of real numbers, shape (outputs,)
-        Added to every row.
+        Added to every row; copied likewise.
     relu : bool, default False
         Whether a ReLU follows.
 
@@ -67,8 +78,8 @@ class Dense:
                 "weight must have shape (outputs, inputs) and bias (outputs,), "
                 f"got {weight.shape} and {bias.shape}"
             )
-        object.__setattr__(self, "weight", weight)
-        object.__setattr__(self, "bias", bias)
+        object.__setattr__(self, "weight", _frozen(weight))
+        object.__setattr__(self, "bias", _frozen(bias))
 
     def __call__(self, x: ArrayLike) -> Array:
         """Return the layer's output, shape (rows, outputs), computed in float64."""
@@ -76,11 +87,23 @@ class Dense:
 
     def apply(self, weight: Array, bias: Array, x: ArrayLike) -> Array:
         """Do the same with another weight and another bias, such as quantized ones."""
-        rows = as_real(x).astype(np.float64)
-        if rows.ndim != 2 or rows.shape[1] != weight.shape[1]:
-            raise ValueError(f"x must have shape (rows, {weight.shape[1]}), got {rows.shape}")
-        y = rows @ weight.T + bias
+        y = self.rows(x) @ weight.T + bias
         return np.maximum(y, 0) if self.relu else y
+
+    def rows(self, x: ArrayLike) -> Array:
+        """Return `x` as float64, shape (rows, inputs).
+
+        Raises
+        ------
+        TypeError
+            If `x` holds no real numbers.
+        ValueError
+            If it has another shape.
+        """
+        rows, inputs = as_real(x), self.weight.shape[1]
+        if rows.ndim != 2 or rows.shape[1] != inputs:
+            raise ValueError(f"x must have shape (rows, {inputs}), got {rows.shape}")
+        return rows.astype(np.float64)
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,17 +115,19 @@ class QuantDense:
     dense : Dense
         The layer in floats.
     x, w : QuantParams
-        Of the input, and of the weight: per tensor, or with a scale for each output, ``axis=0``.
+        Of the input, and of the weight: per tensor, with a scale for each output (``axis=0``), or in blocks.
+        With blocks there is the fake-quantized form alone, and the bias stays a float: a scale for each block
+        cannot be taken out of an integer sum.
     y : QuantParams, optional
-        Of the output, after the ReLU. Without it the int32 accumulator is the output, in units of Sx Sw: so
-        it is with a last layer, whose output nothing is multiplied with.
+        Of the output, after the ReLU. Without it the int32 accumulator is the output, in units of Sx Sw. A
+        last layer is left so: nothing multiplies its output.
 
     Raises
     ------
     TypeError
         If `dense` is no Dense, or a parameter no QuantParams.
     ValueError
-        If `x` or `y` is per channel, or `w` along another axis, in blocks, or of another number of outputs.
+        If `x` or `y` is per channel, or `w` has a scale for each input or does not fit the weight.
 
     Examples
     --------
@@ -129,18 +154,30 @@ class QuantDense:
 
     @property
     def scale(self) -> Any:
-        """Sx Sw: what one unit of the accumulator stands for; an array if each output has its own."""
+        """Sx Sw: what one unit of the accumulator stands for; an array if each output has its own.
+
+        Raises
+        ------
+        ValueError
+            If the weight is in blocks.
+        """
+        if self.w.block_size is not None:
+            raise ValueError(
+                f"the weight has a scale for each block of {self.w.block_size} values, which stays inside "
+                "the sum: there is no integer form; use run_fake"
+            )
         return self.x.scale * self.w.scale
 
     @cached_property
     def codes(self) -> Array:
-        """The weight's codes, shape (outputs, inputs)."""
-        return quantize(self.dense.weight, self.w)
+        """The weight's codes, shape (outputs, inputs), read-only."""
+        return _frozen(quantize(self.dense.weight, self.w))
 
     @cached_property
     def bias(self) -> Array:
-        """The bias as int32, in units of Sx Sw."""
-        return quantize_bias(self.dense.bias, self.x, self.w)
+        """The bias as int32, in units of Sx Sw, read-only."""
+        _ = self.scale  # raises if the weight is in blocks
+        return _frozen(quantize_bias(self.dense.bias, self.x, self.w))
 
     @cached_property
     def multiplier(self) -> Any:
@@ -170,10 +207,11 @@ class QuantDense:
             `y` there are no codes.)
         """
         weight = dequantize(self.codes, self.w, dtype=np.float64)
+        float_bias = float_bias or self.w.block_size is not None
         out = self.dense.apply(weight, self.dense.bias if float_bias else self.bias * self.scale, x)
         if self.y is not None:
             return fake_quantize(out, self.y, dtype=np.float64)
-        return out if float_bias else self.decode(np.rint(out / self.scale))  # rids it of float64's rounding
+        return out if float_bias else self.decode(np.rint(out / self.scale))  # removes float64 rounding error
 
     def integer(self, q: ArrayLike) -> Array:
         """Run the layer on codes: products, bias, one rounding, and a clip that does the ReLU's work too.
@@ -191,9 +229,10 @@ class QuantDense:
         Raises
         ------
         ValueError
-            If a code is outside its grid, or an accumulator leaves int32.
+            If a code is outside its grid, an accumulator leaves int32, or the weight is in blocks.
         """
-        codes = int_matmul(q, self.codes.T, self.x, self._columns, bias=self.bias)
+        bias = self.bias
+        codes = int_matmul(q, self.codes.T, self.x, self._columns, bias=bias)
         zero = 0
         if self.y is not None:
             zero = self.y.zero_point
@@ -221,12 +260,13 @@ def _check_activation(name: str, params: object) -> None:
 def _check_weight(params: object, dense: Dense) -> None:
     if not isinstance(params, QuantParams):
         raise TypeError(f"w must be a QuantParams, got {type(params).__name__}")
-    if params.axis not in (None, 0) or params.block_size is not None:
-        blocks = "" if params.block_size is None else f" in blocks of {params.block_size}"
-        raise ValueError(f"w must be per tensor, or have axis=0, the outputs; got axis={params.axis}{blocks}")
-    outputs = len(dense.weight)
-    if params.axis == 0 and np.shape(params.scale) != (outputs,):
-        raise ValueError(f"w must have a scale for each of {outputs} outputs, got {np.size(params.scale)}")
+    granularity, shape = params.granularity, dense.weight.shape
+    if granularity.blocks is None and granularity.positions(2) not in ((), (0,)):
+        raise ValueError(f"w must be per tensor, or have axis=0, the outputs; got axis={params.axis}")
+    wanted, found = granularity.shape(shape), np.shape(params.scale)
+    if found != wanted:
+        each = f"{shape[0]} outputs" if granularity.blocks is None else f"the blocks of {shape}"
+        raise ValueError(f"w must have a scale for each of {each}, got {np.size(params.scale)}")
 
 
 def check_quantized(network: object) -> None:
@@ -254,9 +294,9 @@ QuantNetwork = Sequence[QuantDense]
 
 
 def calibrate_by(
-    method: str = "minmax", scheme: Scheme = "asymmetric", *, axis: int | None = None, **options: Any
+    method: str = "minmax", scheme: Scheme = "asymmetric", *, axis: Axis = None, **options: Any
 ) -> Calibrate:
-    """Return what `quantize_network` asks for: a function that makes parameters of data and a grid.
+    """Return a function for `quantize_network` that makes parameters of data and a grid.
 
     Parameters
     ----------
@@ -271,7 +311,7 @@ def calibrate_by(
     Raises
     ------
     TypeError, ValueError
-        As the Calibrator: of what is asked for at once, of the data when it sees them.
+        As the Calibrator: for the options now, for the data when the function is called.
 
     Examples
     --------
@@ -279,12 +319,11 @@ def calibrate_by(
     1.0
     """
 
-    Calibrator(method, INT8, scheme, axis=axis, **options)  # refuses now what no data could mend
+    def calibrator(grid: IntGrid) -> Calibrator:
+        return Calibrator(method, grid, scheme, axis=axis, **options)  # type: ignore[arg-type]
 
-    def calibrate(x: Array, grid: IntGrid) -> QuantParams:
-        return Calibrator(method, grid, scheme, axis=axis, **options).observe(x).params()
-
-    return calibrate
+    calibrator(INT8)  # raises now where the options are wrong
+    return lambda x, grid: calibrator(grid).observe(x).params()
 
 
 PER_TENSOR = calibrate_by("minmax", "asymmetric")  # what TFLite and ONNX Runtime do with activations
@@ -298,7 +337,9 @@ def quantize_network(
     weight_grid: IntGrid | Sequence[IntGrid] = INT8_NARROW,
     *,
     activations: Calibrate = PER_TENSOR,
-    weights: Calibrate = PER_OUTPUT,
+    weights: Calibrate | None = None,
+    axis: Axis = 0,
+    block_size: BlockSize = None,
 ) -> tuple[QuantDense, ...]:
     """Choose a scale and a zero point for every weight, and, from a batch, for what goes into every layer.
 
@@ -307,16 +348,19 @@ def quantize_network(
     network : sequence of Dense
         The layers in floats.
     batch : array_like, shape (rows, inputs)
-        Typical input: the float network is run on it, and the activations are calibrated on what it gives.
+        Typical input: the float network is run on it, and its activations are calibrated.
     grid : IntGrid or sequence of IntGrid, default INT8
         Codes for what goes into a layer: one grid for all layers, or one for each.
     weight_grid : IntGrid or sequence of IntGrid, default INT8_NARROW
         Codes for the weights, likewise.
     activations : callable, default PER_TENSOR
         Takes an activation and a grid, returns parameters, per tensor; by default min-max, asymmetric.
-    weights : callable, default PER_OUTPUT
-        Takes a weight of shape (outputs, inputs) and a grid, returns parameters: with ``axis=0`` a scale for
-        each output, without it one for all. By default min-max, symmetric, for each output.
+    weights : callable, optional
+        Takes a weight of shape (outputs, inputs) and a grid, returns parameters. Without it: min-max,
+        symmetric, as `axis` and `block_size` say.
+    axis, block_size : int or tuple of int, optional
+        Without `weights`: which values of a weight share a scale. By default, ``axis=0``, each output has
+        one; None: one for all; ``axis=1, block_size=32``: groups of 32 inputs (no integer form).
 
     Returns
     -------
@@ -326,16 +370,16 @@ def quantize_network(
     Raises
     ------
     TypeError
-        If `network` is no sequence of Dense, a grid no IntGrid, or what calibrates no callable that returns
-        QuantParams.
+        If `network` is no sequence of Dense, `batch` holds no real numbers, a grid is no IntGrid, or
+        `activations` or `weights` is no callable that returns QuantParams.
     ValueError
-        If there is no layer, not one grid for each, a layer does not fit what comes in, or parameters are
-        along an axis that a layer cannot have.
+        If there is no layer, not one grid for each, a layer does not fit its input, parameters are
+        along an axis that a layer cannot have, or `weights` comes with an `axis` or a `block_size`.
 
     Notes
     -----
     An output whose weights are all nearly 0 gets a tiny scale of its own, and its bias, in units of Sx Sw,
-    may leave int32. The scale is raised then until the bias fits; ONNX Runtime's quantizer does so too.
+    may leave int32. Then the scale is raised until the bias fits; ONNX Runtime's quantizer does so too.
 
     Examples
     --------
@@ -345,6 +389,10 @@ def quantize_network(
     (0.01, 0.011961, True)
     """
     _check_float(network)
+    if weights is None:
+        weights = partial(_minmax, axis=axis, block_size=block_size)
+    elif Granularity.of(axis, block_size) != Granularity.of(0):
+        raise ValueError("weights decides which values share a scale: pass axis and block_size to it instead")
     for name, function in (("activations", activations), ("weights", weights)):
         if not callable(function):
             raise TypeError(f"{name} must be a function such as calibrate_by makes, got {function!r}")
@@ -358,10 +406,17 @@ def quantize_network(
     )
 
 
+def _minmax(w: Array, grid: IntGrid, axis: Axis, block_size: BlockSize) -> QuantParams:
+    bounds = minmax_range(w, axis=axis, block_size=block_size)
+    return make_params(bounds, grid, "symmetric", axis=axis, block_size=block_size)
+
+
 def _with_room(w: QuantParams, dense: Dense, x: QuantParams) -> QuantParams:
-    """Raise the weight's scale where the bias would not fit."""
+    """Return the weight's parameters with the scale raised where the bias would not fit."""
     _check_activation("x", x)
     _check_weight(w, dense)
+    if w.block_size is not None:
+        return w  # the bias stays a float
     bias = dense.bias
     needed = np.abs(bias.astype(np.float64)) / (x.scale * BIAS_LIMIT)
     scale = np.maximum(w.scale, needed.max() if w.axis is None else needed)
@@ -400,9 +455,9 @@ def run_float(network: Network, x: ArrayLike) -> list[Array]:
     Raises
     ------
     TypeError
-        If `network` is no sequence of Dense.
+        If `network` is no sequence of Dense, or `x` holds no real numbers.
     ValueError
-        If there is no layer, or one does not fit what comes in.
+        If there is no layer, or one does not fit its input.
 
     Examples
     --------
@@ -410,14 +465,14 @@ def run_float(network: Network, x: ArrayLike) -> list[Array]:
     [array([[3.]]), array([[7.]]), array([[0.]])]
     """
     _check_float(network)
-    seen = [np.asarray(x, np.float64)]
+    seen = [as_real(x).astype(np.float64)]
     for layer in network:
         seen.append(layer(seen[-1]))
     return seen
 
 
 def run_fake(network: QuantNetwork, x: ArrayLike, *, float_bias: bool = False) -> list[Array]:
-    """Run the network in float64 on what the codes stand for: fake quantization.
+    """Run the network in float64 on the reals that codes stand for: fake quantization.
 
     Parameters
     ----------
@@ -426,8 +481,8 @@ def run_fake(network: QuantNetwork, x: ArrayLike, *, float_bias: bool = False) -
     x : array_like, shape (rows, inputs)
         The input, real numbers.
     float_bias : bool, default False
-        Leave the biases as they are. Otherwise they are multiples of Sx Sw, as in integers, and so is the
-        result: it is what the codes of `run_integer` stand for.
+        Leave the biases as they are. Otherwise they are multiples of Sx Sw, as in integers, and the result
+        is what the codes of `run_integer` stand for.
 
     Returns
     -------
@@ -439,7 +494,7 @@ def run_fake(network: QuantNetwork, x: ArrayLike, *, float_bias: bool = False) -
     TypeError
         If `network` is no sequence of QuantDense.
     ValueError
-        If there is no layer, or one does not fit what comes in.
+        If there is no layer, or one does not fit its input.
 
     Examples
     --------
@@ -469,14 +524,15 @@ def run_integer(network: QuantNetwork, q: ArrayLike) -> list[Array]:
     list of ndarray of integers
         The input's codes, then each layer's. The last are accumulators in units of Sx Sw: if the weight has
         a scale for each output, each output has another unit, and the largest number need not be the largest
-        score. ``network[-1].decode`` makes reals of them.
+        score. ``network[-1].decode`` turns them into reals.
 
     Raises
     ------
     TypeError
         If `network` is no sequence of QuantDense, or `q` holds no integers.
     ValueError
-        If there is no layer, a code is outside its grid, or an accumulator leaves int32.
+        If there is no layer, a code is outside its grid, an accumulator leaves int32, or a weight is in
+        blocks.
 
     Examples
     --------

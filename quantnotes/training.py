@@ -1,15 +1,17 @@
-"""Quantization-aware training: go on training a network with the rounding in the forward pass.
+"""Quantization-aware training: keep training a network with the rounding in the forward pass.
 
-Rounding is flat between its steps, so that its own gradient would teach nothing. The straight-through
-estimator pretends that it is the identity, and stops only what is clipped: Y. Bengio, N. Leonard and
+Rounding is flat between its steps, so its own gradient is 0 and teaches nothing. The straight-through
+estimator replaces it by the identity, and stops only what is clipped: Y. Bengio, N. Leonard and
 A. Courville, "Estimating or Propagating Gradients Through Stochastic Neurons for Conditional
-Computation" (2013). S and Z stay as they were calibrated. Left out: learning them, and everything that
-trains large networks.
+Computation" (2013). S and Z stay as they were calibrated.
+
+Not covered: learning S and Z, convolutions, and whatever else large networks need.
 """
 
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -17,34 +19,42 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from quantnotes.checks import as_int, as_real
+from quantnotes.checks import as_int, as_real, compute_type
 from quantnotes.mapping import QuantParams, fake_quantize
 from quantnotes.network import Dense, QuantDense, QuantNetwork, check_quantized
 
 Array = NDArray[Any]
 
-STEP = 2.0**-20  # weights stay multiples of it, far below any S: so the last bits of a BLAS do not add up
+STEP = 2.0**-20  # weights stay multiples of it: another order of a sum changes nothing, and S is far larger
 BETAS, EPSILON = (0.9, 0.999), 1e-8  # of Adam; D. P. Kingma and J. Ba (2015)
+_RENAMED = {"rate": "learning_rate", "rows": "batch_size"}  # for one release: see CHANGES.md
 
 
 def straight_through(x: ArrayLike, params: QuantParams) -> tuple[Array, Array]:
-    """Fake-quantize, and return beside it the slope that training pretends to see.
+    """Fake-quantize, and return with the result the slope that training uses.
 
     Parameters
     ----------
     x : array_like
-        Real numbers, any shape.
+        Real numbers, any shape. Infinities are clipped.
     params : QuantParams
-        S and Z.
+        S and Z, one pair or one for each index along some axes or for each block.
 
     Returns
     -------
-    reals : ndarray of float64
-        ``fake_quantize(x, params)``.
-    slope : ndarray of bool
-        True where nothing is clipped: the identity's slope, 1. False elsewhere: 0. Clipped is what rounds to
+    reals : ndarray of float64, shape of `x`
+        ``fake_quantize(x, params, dtype=np.float64)``.
+    slope : ndarray of bool, shape of `x`
+        True, slope 1, where nothing is clipped; False, slope 0, elsewhere. A value is clipped if it rounds to
         a code outside the grid, so the edge lies half a step beyond the last code. PyTorch's fake
         quantization draws the same line; TensorFlow's stops at the last code.
+
+    Raises
+    ------
+    TypeError
+        If `x` holds no real numbers, or `params` is no QuantParams.
+    ValueError
+        If `x` holds NaN, or its shape does not fit `params`.
 
     Examples
     --------
@@ -53,14 +63,17 @@ def straight_through(x: ArrayLike, params: QuantParams) -> tuple[Array, Array]:
     >>> reals.tolist(), slope.astype(int).tolist()
     ([-2.0, 0.0, 1.0, 1.0, 1.0], [0, 1, 1, 1, 0])
     """
-    array = as_real(x).astype(np.float64)
+    array = as_real(x)
+    reals = fake_quantize(array, params, dtype=np.float64)
+    compute = compute_type(array.dtype)  # that of fake_quantize, so that both round a tie to the same code
     scale, zero = (
-        params.granularity.expand(np.asarray(v), array.shape) for v in (params.scale, params.zero_point)
+        params.granularity.expand(np.asarray(each, compute), array.shape)
+        for each in (params.scale, params.zero_point)
     )
-    with np.errstate(over="ignore"):  # of a huge value, which is clipped
-        asked = np.rint(array / scale) + zero
-    slope: Array = (asked >= params.grid.qmin) & (asked <= params.grid.qmax)
-    return fake_quantize(array, params, dtype=np.float64), slope
+    with np.errstate(over="ignore"):  # a huge value is clipped
+        unclipped = np.rint(array.astype(compute) / scale) + zero
+    slope = (unclipped >= params.grid.qmin) & (unclipped <= params.grid.qmax)
+    return reals, np.asarray(slope)
 
 
 def finetune(
@@ -69,28 +82,31 @@ def finetune(
     labels: ArrayLike,
     *,
     epochs: int = 10,
-    rate: float = 1e-3,
-    rows: int = 60,
+    learning_rate: float = 1e-3,
+    batch_size: int = 60,
     seed: int = 0,
+    **renamed: Any,
 ) -> tuple[QuantDense, ...]:
-    """Train the weights and biases of a quantized classifier on, its scales and zero points left as they are.
+    """Train the weights and biases of a quantized classifier further, with its scales and zero points fixed.
 
     Parameters
     ----------
     network : sequence of QuantDense
         As `quantize_network` makes it; it is not changed.
     x : array_like, shape (n, inputs)
-        What to train on.
+        What to train on, at least one row.
     labels : array_like of integers, shape (n,)
-        Which output is to be the largest.
+        Which output should be the largest.
     epochs : int, default 10
-        How often everything is seen: 0 or more. It decides how far the weights get; ten is a taste.
-    rate : float, default 0.001
-        Learning rate of Adam, above 0.
-    rows : int, default 60
-        How many rows make a step: few, for then BLAS does not spread them over threads.
+        How often each row is used, at least once.
+    learning_rate : float, default 0.001
+        Of Adam, above 0.
+    batch_size : int, default 60
+        Rows for each step. Few rows keep BLAS on one thread.
     seed : int, default 0
-        Of the order in which they come.
+        Of the order of the rows.
+    **renamed
+        The old names `rate` and `rows`, which still work and warn.
 
     Returns
     -------
@@ -100,15 +116,15 @@ def finetune(
     Raises
     ------
     TypeError
-        If `network` is no sequence of QuantDense, or `epochs`, `rate` or `rows` no number of its kind.
+        If `network` is no sequence of QuantDense, or an option has the wrong type.
     ValueError
-        If there is not one label for each row, a label is no output, or `epochs`, `rate` or `rows` is out
-        of range.
+        If `x` has no rows or another number of columns, there is not one label for each row, a label is no
+        output, or an option is out of range.
 
     Notes
     -----
     The loss is the cross-entropy of the softmax. After each step the weights are rounded to multiples of
-    2**-20, so that machines whose sums differ in their last bits train the same network.
+    2**-20, so that machines whose sums differ in the last bits train the same network.
 
     Examples
     --------
@@ -120,23 +136,35 @@ def finetune(
     >>> run_integer(after, [[1, 0], [0, 1]])[-1].argmax(axis=1).tolist()
     [1, 0]
     """
+    for old, value in renamed.items():
+        if old not in _RENAMED:
+            raise TypeError(f"finetune got an unexpected keyword argument {old!r}")
+        warnings.warn(f"{old} has been renamed to {_RENAMED[old]}", DeprecationWarning, stacklevel=2)
+        if old == "rate":
+            learning_rate = value
+        else:
+            batch_size = value
     check_quantized(network)
-    for name, number, least in (("epochs", epochs, 0), ("rows", rows, 1)):
-        if as_int(number, name, "an integer") < least:
-            raise ValueError(f"{name} must be at least {least}, got {number!r}")
-    if isinstance(rate, bool) or not isinstance(rate, int | float | np.integer | np.floating):
-        raise TypeError(f"rate must be a number, got {rate!r}")
-    if not 0 < rate < math.inf:
-        raise ValueError(f"rate must be positive and finite, got {rate!r}")
-    inputs = fake_quantize(x, network[0].x, dtype=np.float64)
+    for name, number in (("epochs", epochs), ("batch_size", batch_size)):
+        if as_int(number, name) < 1:
+            raise ValueError(f"{name} must be at least 1, got {number!r}")
+    if isinstance(learning_rate, bool) or not isinstance(
+        learning_rate, int | float | np.integer | np.floating
+    ):
+        raise TypeError(f"learning_rate must be a number, got {learning_rate!r}")
+    if not 0 < learning_rate < math.inf:
+        raise ValueError(f"learning_rate must be positive and finite, got {learning_rate!r}")
+    inputs = network[0].dense.rows(fake_quantize(x, network[0].x, dtype=np.float64))
+    if not len(inputs):
+        raise ValueError("x has no rows: there is nothing to train on")
     targets = _one_hot(labels, len(inputs), len(network[-1].dense.bias))
     values = [a.astype(np.float64) for layer in network for a in (layer.dense.weight, layer.dense.bias)]
-    adam = _Adam(values, rate)
+    adam = _Adam(values, learning_rate)
     rng = np.random.default_rng(seed)
     for _ in range(epochs):
         order = rng.permutation(len(inputs))
-        for chosen in np.split(order, range(rows, len(order), rows)):
-            adam.step(_gradients(network, values, inputs[chosen], targets[chosen]))
+        for batch in np.split(order, range(batch_size, len(order), batch_size)):
+            adam.step(_gradients(network, values, inputs[batch], targets[batch]))
     return tuple(
         replace(layer, dense=Dense(w, b, layer.dense.relu))
         for layer, w, b in zip(network, values[::2], values[1::2], strict=True)
@@ -153,7 +181,7 @@ def _one_hot(labels: ArrayLike, n: int, outputs: int) -> Array:
 
 
 def _gradients(network: QuantNetwork, values: Sequence[Array], x: Array, targets: Array) -> list[Array]:
-    """Return the gradient of the mean loss for each weight and bias, rounding taken for the identity."""
+    """Return the gradient of the mean loss for each weight and bias, with the slope of `straight_through`."""
     seen, weights, slopes = [x], [], []
     for layer, w, b in zip(network, values[::2], values[1::2], strict=True):
         weights.append(straight_through(w, layer.w))
@@ -165,8 +193,8 @@ def _gradients(network: QuantNetwork, values: Sequence[Array], x: Array, targets
             slope = slope & inside
         seen.append(out)
         slopes.append(slope)
-    grown = np.exp(seen[-1] - seen[-1].max(axis=1, keepdims=True))
-    error = grown / grown.sum(axis=1, keepdims=True) - targets
+    powers = np.exp(seen[-1] - seen[-1].max(axis=1, keepdims=True))
+    error = powers / powers.sum(axis=1, keepdims=True) - targets
     gradients: list[Array] = []
     for below, (w, inside), slope in zip(seen[-2::-1], weights[::-1], slopes[::-1], strict=True):
         error = error * slope
@@ -176,7 +204,7 @@ def _gradients(network: QuantNetwork, values: Sequence[Array], x: Array, targets
 
 
 class _Adam:
-    """Each value moves by its mean gradient over the gradient's root mean square, both running."""
+    """Move values by the running mean of their gradient over its root mean square."""
 
     def __init__(self, values: Sequence[Array], rate: float) -> None:
         self.values, self.rate, self.steps = values, rate, 0
@@ -185,11 +213,11 @@ class _Adam:
     def step(self, gradients: Sequence[Array]) -> None:
         """Change the values in place."""
         self.steps += 1
-        grown = [1 - beta**self.steps for beta in BETAS]
+        weights = [1 - beta**self.steps for beta in BETAS]  # both averages start at 0, which is divided out
         for value, gradient, mean, square in zip(
             self.values, gradients, self.means, self.squares, strict=True
         ):
             mean += (1 - BETAS[0]) * (gradient - mean)
             square += (1 - BETAS[1]) * (gradient**2 - square)
-            value -= self.rate * (mean / grown[0]) / (np.sqrt(square / grown[1]) + EPSILON)
+            value -= self.rate * (mean / weights[0]) / (np.sqrt(square / weights[1]) + EPSILON)
             value[...] = np.rint(value / STEP) * STEP

@@ -49,11 +49,12 @@ def with_hidden_codes(model, count):
         (8, {}),
         (8, {"activations": SYMMETRIC, "weights": SYMMETRIC}),
         (8, {"weights": calibrate_by("minmax", "asymmetric")}),
+        (8, {"axis": -2}),
         (4, {}),
         (3, {"weights": calibrate_by("mse", "symmetric")}),
         (2, {}),
     ],
-    ids=["8", "8, symmetric", "8, asymmetric weights", "4", "3, mse", "2"],
+    ids=["8", "8, symmetric", "8, asymmetric weights", "8, axis -2", "4", "3, mse", "2"],
 )
 def test_the_digits_are_named_alike(bits, options, seed, level):
     """All held-out images; a hidden code differs by one at most, and fewer than 1 in 1,000 do.
@@ -112,6 +113,28 @@ def test_any_network(bits, relu, level):
     step = network[-1].x.scale * np.abs(dense[-1].weight).max()
     assert np.mean(np.abs(scores - wanted) < 1e-3) > 0.95  # where no hidden code lies next to a tie
     assert np.abs(scores - wanted).max() < 3 * step + 1e-3
+
+
+@every_level
+@pytest.mark.parametrize("signed", [True, False])
+@pytest.mark.parametrize("bits", range(2, 17))
+def test_inputs_beyond_the_range_stop_at_the_ends_of_the_grid(bits, signed, level):
+    """Where the grid is narrower than its dtype QuantizeLinear alone would go on to the end of the dtype."""
+    grid = IntGrid.of(bits, signed)
+    network = quantize_network([Dense([[1.0]], [0.0])], [[-1.0], [1.0]], grid, IntGrid.of(8))
+    x = np.array([[-50.0], [-1.0], [0.0], [1.0], [50.0]], np.float32)
+    model = to_onnx(network)
+    codes = with_hidden_codes(model, 1)
+    theirs, scores = run(model, x, level, *codes, "scores")
+    np.testing.assert_array_equal(theirs, quantize(x, network[0].x))
+    assert (theirs[0, 0], theirs[-1, 0]) == (grid.qmin, grid.qmax)
+    np.testing.assert_allclose(scores, run_fake(network, x)[-1], rtol=1e-4, atol=1e-4)
+
+
+def test_blocked_weights_are_refused():
+    network = quantize_network([Dense([[1.0, 2.0]], [0.0])], [[1.0, 1.0]], axis=1, block_size=1)
+    with pytest.raises(ValueError, match="the weight has a scale for each block of 1 values"):
+        to_onnx(network)
 
 
 def test_one_layer_with_and_without_relu():

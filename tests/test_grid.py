@@ -109,7 +109,9 @@ def test_narrow_is_yes_or_no(narrow):
     assert IntGrid.of(8, narrow=narrow) == qn.INT8_NARROW
 
 
-@pytest.mark.parametrize(("qmin", "qmax"), [(0.0, 255), (0, 2.5), ("0", 15), (None, 7), (0, 255.0)])
+@pytest.mark.parametrize(
+    ("qmin", "qmax"), [(0.0, 255), (0, 2.5), ("0", 15), (None, 7), (0, 255.0), (False, True), (0, np.True_)]
+)
 def test_ends_must_be_integers(qmin, qmax):
     with pytest.raises(TypeError):
         IntGrid(qmin, qmax)

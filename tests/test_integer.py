@@ -488,6 +488,9 @@ def test_multipliers_of_a_wrong_type_or_shape():
     for name in BAD_TYPES:
         with pytest.raises(TypeError):
             fixed_point_multiplier(BAD_TYPES[name])
+    for m in (True, np.True_, [True, False]):
+        with pytest.raises(TypeError, match="m must be a number"):
+            fixed_point_multiplier(m)
     with pytest.raises(ValueError, match="m must be a number or 1-D"):
         fixed_point_multiplier(np.ones((2, 2)))
 

@@ -97,6 +97,21 @@ def test_layers_take_rows_of_their_own_width():
         Dense([["a"]], [0.0])
 
 
+def test_the_arrays_are_copied_and_read_only():
+    """The three forms share one description: no array of it can be changed under the others."""
+    weight, bias = np.array([[1.0, -1.0]]), np.array([0.5])
+    dense = Dense(weight, bias)
+    layer = QuantDense(dense, P8, QuantParams(0.5, 0, INT8))
+    before = layer.codes.tolist(), layer.bias.tolist()
+    weight[...], bias[...] = 7, 7
+    assert (dense.weight.tolist(), dense.bias.tolist()) == ([[1.0, -1.0]], [0.5])
+    assert (layer.codes.tolist(), layer.bias.tolist()) == before
+    assert (weight.flags.writeable, bias.flags.writeable) == (True, True)
+    for array in (dense.weight, dense.bias, layer.codes, layer.bias):
+        with pytest.raises(ValueError, match="read-only"):
+            array[...] = 5
+
+
 # --- parameters ---------------------------------------------------------------------------------------------
 
 
@@ -174,6 +189,52 @@ def test_channels_where_they_cannot_be():
         QuantDense(dense, P8, P8, each)
     with pytest.raises(ValueError, match="or have axis=0, the outputs; got axis=1"):
         QuantDense(dense, P8, each, P8)
+
+
+@pytest.mark.parametrize(
+    ("axis", "block_size", "shape"),
+    [
+        (None, None, ()),
+        (0, None, (64,)),
+        (-2, None, (64,)),
+        ((0,), None, (64,)),
+        (1, 32, (64, 2)),
+        (1, 24, (64, 3)),
+        ((0, 1), (16, 32), (4, 2)),
+    ],
+)
+def test_which_weights_share_a_scale(axis, block_size, shape):
+    """The same as calibrating each weight alone; the first has shape (64, 64)."""
+    digits = load_digits()
+    network = quantize_network(
+        digits.network, digits.images, weight_grid=INT8_NARROW, axis=axis, block_size=block_size
+    )
+    for layer in network:
+        w = layer.dense.weight
+        bounds = minmax_range(w, axis=axis, block_size=block_size)
+        assert layer.w == symmetric_params(*bounds, INT8_NARROW, axis=axis, block_size=block_size)
+    assert np.shape(network[0].w.scale) == shape
+    if block_size is None:
+        assert differing_codes(network, digits.heldout) == [0, 0, 0, 0]
+    scores = run_fake(network, digits.heldout)[-1]
+    assert right(scores, digits).mean() >= 0.96
+
+
+def test_finer_groups_of_four_bit_weights_are_nearer_to_the_floats():
+    digits = load_digits()
+    exact, errors = run_float(digits.network, digits.heldout)[-1], []
+    for block_size in (64, 16, 4):
+        network = quantize_network(
+            digits.network, digits.images, weight_grid=IntGrid.of(4), axis=1, block_size=block_size
+        )
+        errors.append(np.mean((run_fake(network, digits.heldout)[-1] - exact) ** 2))
+    assert errors[0] > 1.5 * errors[1] > 1.5**2 * errors[2]
+
+
+def test_blocked_weights_keep_a_float_bias():
+    blocks = QuantParams([[0.5, 0.25]], [[0, 0]], INT8, axis=1, block_size=1)
+    layer = QuantDense(Dense([[1.0, 0.6]], [0.3]), P8, blocks)
+    np.testing.assert_allclose(layer.fake([[2.0, 1.0]]), [[2.0 + 0.5 + 0.3]])
 
 
 # --- fake and integer ---------------------------------------------------------------------------------------
@@ -418,6 +479,8 @@ FLOAT = [Dense([[1.0, -1.0]], [0.5])]
 QUANTIZED = quantize_network(FLOAT, [[1.0, 2.0]])
 EACH = QuantParams([0.5, 0.5], [0, 0], INT8, axis=0)
 BLOCKS = QuantParams([[0.5, 0.5]], [[0, 0]], INT8, axis=1, block_size=1)
+MASKED = np.ma.masked_array([[1.0, 2.0]])
+IS_MASKED = "x is a masked array: fill it or select its valid values first"
 NOT_QUANTIZED = "network must be a sequence of QuantDense, as quantize_network makes it; got "
 NOT_FLOAT = "network must be a sequence of Dense, the layers in floats; got "
 REFUSED = [
@@ -469,10 +532,27 @@ REFUSED = [
     ),
     (lambda: QuantDense(FLOAT[0], P8, EACH), ValueError, "w must have a scale for each of 1 outputs, got 2"),
     (
-        lambda: QuantDense(FLOAT[0], P8, BLOCKS),
+        lambda: QuantDense(Dense(np.ones((2, 2)), np.zeros(2)), P8, BLOCKS),
         ValueError,
-        "w must be per tensor, or have axis=0, the outputs; got axis=1 in blocks of 1",
+        "w must have a scale for each of the blocks of (2, 2), got 2",
     ),
+    (
+        lambda: run_integer([QuantDense(FLOAT[0], P8, BLOCKS)], [[1, 2]]),
+        ValueError,
+        "the weight has a scale for each block of 1 values, which stays inside the sum: there is no integer "
+        "form; use run_fake",
+    ),
+    (
+        lambda: quantize_network(FLOAT, [[1.0, 2.0]], weights=PER_OUTPUT, axis=1, block_size=2),
+        ValueError,
+        "weights decides which values share a scale: pass axis and block_size to it instead",
+    ),
+    (lambda: run_float(FLOAT, [["1", "2"]]), TypeError, "x must hold real numbers, got dtype <U1"),
+    (lambda: run_float(FLOAT, [[1j, 2]]), TypeError, "x must hold real numbers, got dtype complex128"),
+    (lambda: run_float(FLOAT, MASKED), TypeError, IS_MASKED),
+    (lambda: quantize_network(FLOAT, [["1", "2"]]), TypeError, "x must hold real numbers, got dtype <U1"),
+    (lambda: quantize_network(FLOAT, [[1j, 2]]), TypeError, "x must hold real numbers, got dtype complex128"),
+    (lambda: quantize_network(FLOAT, MASKED), TypeError, IS_MASKED),
     (lambda: QuantDense(QUANTIZED[0], P8, P8), TypeError, "dense must be a Dense, got QuantDense"),
     (lambda: QuantDense(FLOAT[0], 0.5, P8), TypeError, "x must be a QuantParams, got float"),
     (lambda: QuantDense(FLOAT[0], P8, P8, 0.5), TypeError, "y must be a QuantParams, got float"),

@@ -115,23 +115,6 @@ def test_every_public_name_has_an_example():
             assert "Examples" in thing.__doc__, name
 
 
-def test_modules_are_small():
-    """At most 200 lines of code each, docstrings and blank lines aside."""
-    for path in sources():
-        tree = ast.parse(path.read_text(encoding="utf-8"))
-        code = {
-            line
-            for node in ast.walk(tree)
-            if hasattr(node, "lineno")
-            for line in (node.lineno, node.end_lineno)
-        }
-        for node in ast.walk(tree):
-            if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node):
-                doc = node.body[0]
-                code -= set(range(doc.lineno, doc.end_lineno + 1))
-        assert len(code) <= 200, path.name
-
-
 # --- environments -------------------------------------------------------------------------------------------
 
 

@@ -1,11 +1,26 @@
-"""Training with the rounding in the forward pass: the slope it pretends, its gradients, and what it mends."""
+"""Training with the rounding in the forward pass: the slope, the gradients, and what training gains."""
 
+import json
+from pathlib import Path
+
+import ml_dtypes
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from quantnotes import INT2, INT4, IntGrid, QuantParams, fake_quantize, quantize
-from quantnotes.network import Dense, calibrate_by, load_digits, quantize_network, run_fake, run_float
+from quantnotes import INT2, INT4, INT8, IntGrid, QuantParams, fake_quantize
+from quantnotes.network import (
+    Dense,
+    QuantDense,
+    calibrate_by,
+    load_digits,
+    quantize_network,
+    run_fake,
+)
 from quantnotes.training import STEP, _gradients, _one_hot, finetune, straight_through
+
+ORACLE = json.loads((Path(__file__).parent / "data" / "training_oracle.json").read_text(encoding="utf-8"))
 
 
 def accuracy(network, digits):
@@ -38,73 +53,177 @@ def test_the_edge_is_where_rounding_leaves_the_grid():
     assert straight_through([1e308], QuantParams(2.0**-120, 0, INT4))[1].tolist() == [False]
 
 
+REAL_TYPES = ["float16", "float32", "float64", "longdouble", "int8", "int32", ml_dtypes.bfloat16]
+
+
+@pytest.mark.parametrize("dtype", REAL_TYPES, ids=str)
+@pytest.mark.parametrize("scale", [0.1, 0.3, 0.7, 1.0, 1e-3])
+def test_ties_are_rounded_as_fake_quantize_rounds_them(dtype, scale):
+    """0.05 / 0.1 is a tie in float32, and above one half in float64 if float32's 0.05 is divided there."""
+    x = ((np.arange(-300, 300) + 0.5) * scale).astype(dtype)
+    params = QuantParams(scale, 3, INT8)
+    reals, slope = straight_through(x, params)
+    np.testing.assert_array_equal(reals, fake_quantize(x, params, dtype=np.float64))
+    wider = QuantParams(scale, 3, IntGrid.of(16))
+    np.testing.assert_array_equal(slope, reals == fake_quantize(x, wider, dtype=np.float64))
+    assert slope.dtype == bool
+    assert 0 < slope.mean() <= 1
+
+
+@st.composite
+def data_with_params(draw):
+    """Data of any float type; parameters per tensor, along one axis or two, or in blocks of one or two."""
+    rng = np.random.default_rng(draw(st.integers(0, 2**32)))
+    x = rng.normal(0, 2, (3, 4, 5)).astype(draw(st.sampled_from(["float16", "float32", "float64"])))
+    axis, block_size, shape = draw(
+        st.sampled_from(
+            [
+                (None, None, ()),
+                (1, None, (4,)),
+                (-1, None, (5,)),
+                ((0, 2), None, (3, 5)),
+                ((2, 0), None, (5, 3)),
+                (2, 2, (3, 4, 3)),
+                ((1, 2), 3, (3, 2, 2)),
+                ((0, 1), (2, 4), (2, 1, 5)),
+            ]
+        )
+    )
+    scale, zero = 10.0 ** rng.uniform(-2, 0, shape), rng.integers(0, 15, shape, endpoint=True)
+    return x, scale, zero, axis, block_size
+
+
+@given(data_with_params())
+def test_the_slope_of_every_granularity(case):
+    """A wider grid has codes for what this one clips: there, and nowhere else, the results differ."""
+    x, scale, zero, axis, block_size = case
+    params = QuantParams(scale, zero, IntGrid(0, 15), axis, block_size)
+    wider = QuantParams(scale, zero, IntGrid.of(16), axis, block_size)
+    reals, slope = straight_through(x, params)
+    np.testing.assert_array_equal(reals, fake_quantize(x, params, dtype=np.float64))
+    np.testing.assert_array_equal(slope, reals == fake_quantize(x, wider, dtype=np.float64))
+    assert reals.shape == slope.shape == x.shape
+
+
+def test_numbers_infinities_and_what_has_no_slope():
+    params = QuantParams(0.5, 0, INT4)
+    reals, slope = straight_through(0.6, params)
+    assert (float(reals), bool(slope), reals.shape, slope.shape) == (0.5, True, (), ())
+    assert straight_through([-np.inf, np.inf], params)[1].tolist() == [False, False]
+    assert [a.shape for a in straight_through(np.empty((0, 3)), params)] == [(0, 3), (0, 3)]
+    with pytest.raises(TypeError, match="params must be a QuantParams, got tuple"):
+        straight_through([1.0], (0.5, 0))
+    with pytest.raises(TypeError, match="x must hold real numbers"):
+        straight_through(["a"], params)
+    with pytest.raises(TypeError, match="masked"):
+        straight_through(np.ma.masked_array([1.0]), params)
+    with pytest.raises(ValueError, match="1 NaN"):
+        straight_through([np.nan], params)
+    with pytest.raises(ValueError, match="the data have 2 channels along axis 0, params have 1"):
+        straight_through([1.0, 2.0], QuantParams([0.5], [0], INT4, axis=0))
+
+
 # --- gradients ----------------------------------------------------------------------------------------------
 
 
-def loss(dense, x, labels):
-    scores = run_float(dense, x)[-1]
-    return np.mean(np.log(np.exp(scores).sum(axis=1)) - scores[np.arange(len(x)), labels])
+def surrogate(params, at):
+    """The function whose true slope training uses: x plus the rounding error at `at`, constant if clipped."""
+    reals, inside = straight_through(at, params)
+    error = reals - at
+    return lambda x: np.where(inside, x + error, reals)
+
+
+def surrogate_loss(network, values, inputs, labels):
+    """The mean cross-entropy as a smooth function of the weights and biases around `values`."""
+    seen, functions = inputs, []
+    for layer, w, b in zip(network, values[::2], values[1::2], strict=True):
+        weight = surrogate(layer.w, w)
+        out = seen @ weight(w).T + b
+        out = np.maximum(out, 0) if layer.dense.relu else out
+        output = surrogate(layer.y, out) if layer.y else (lambda x: x)
+        seen = output(out)
+        functions.append((weight, output))
+
+    def loss(moved):
+        seen = inputs
+        for layer, (weight, output), w, b in zip(network, functions, moved[::2], moved[1::2], strict=True):
+            out = seen @ weight(w).T + b
+            seen = output(np.maximum(out, 0) if layer.dense.relu else out)
+        return np.mean(np.log(np.exp(seen).sum(axis=1)) - seen[np.arange(len(seen)), labels])
+
+    return loss
 
 
 @pytest.mark.parametrize("last_relu", [False, True])
-def test_gradients_are_those_of_the_float_network_where_the_grid_is_fine(last_relu):
-    """16 bits: rounding is nearly the identity, and finite differences are the oracle."""
-    rng = np.random.default_rng(1)
+@pytest.mark.parametrize("bits", [2, 3, 8])
+def test_gradients_by_finite_differences(bits, last_relu):
+    """In float64; weights and activations are clipped, per tensor or with a scale for each output."""
+    rng = np.random.default_rng(bits)
+    sizes = [(5, 4), (4, 5), (3, 4)]
     dense = [
-        Dense(rng.normal(size=(5, 4)), rng.normal(size=5), relu=True),
-        Dense(rng.normal(size=(4, 5)), rng.normal(size=4), relu=True),
-        Dense(rng.normal(size=(3, 4)), rng.normal(size=3), relu=last_relu),
+        Dense(rng.normal(size=s), rng.normal(size=s[0]), relu=i < 2 or last_relu) for i, s in enumerate(sizes)
     ]
     x, labels = rng.normal(size=(30, 4)), rng.integers(0, 3, 30)
-    fine = IntGrid.of(16)
-    network = quantize_network(dense, 2 * x, fine, fine)  # a wide range: the largest value is not clipped
-    values = [a for layer in dense for a in (layer.weight, layer.bias)]
-    found = _gradients(
-        network, values, fake_quantize(x, network[0].x, dtype=np.float64), _one_hot(labels, 30, 3)
+    clip = {"percentile": 80.0}
+    network = quantize_network(
+        dense,
+        x,
+        IntGrid.of(bits),
+        IntGrid.of(bits, narrow=True),
+        activations=calibrate_by("percentile", "asymmetric", **clip),
+        weights=calibrate_by("percentile", "symmetric", axis=0 if last_relu else None, **clip),
     )
-    step = 1e-5
+    values = [a.copy() for layer in dense for a in (layer.weight, layer.bias)]
+    inputs = fake_quantize(x, network[0].x, dtype=np.float64)
+    loss = surrogate_loss(network, values, inputs, labels)
+    found, step = _gradients(network, values, inputs, _one_hot(labels, 30, 3)), 1e-6
+    clipped = 0
     for value, gradient in zip(values, found, strict=True):
         assert gradient.shape == value.shape
         for where in np.ndindex(value.shape):
             kept, ends = value[where], []
             for side in (step, -step):
                 value[where] = kept + side
-                ends.append(loss(dense, x, labels))
+                ends.append(loss(values))
             value[where] = kept
-            np.testing.assert_allclose(gradient[where], (ends[0] - ends[1]) / (2 * step), atol=2e-3)
+            np.testing.assert_allclose(gradient[where], (ends[0] - ends[1]) / (2 * step), atol=1e-8)
+            clipped += gradient[where] == 0
+    assert clipped
 
 
-@pytest.mark.parametrize("bits", [2, 4])
-def test_gradients_are_pytorchs(bits):
-    """Its fake quantization uses the same estimator; here with clipped weights and activations."""
-    torch = pytest.importorskip("torch")
-    rng = np.random.default_rng(bits)
-    sizes = [(6, 5), (4, 6), (3, 4)]
-    dense = [Dense(rng.normal(size=s), rng.normal(size=s[0]), relu=i < 2) for i, s in enumerate(sizes)]
-    x, labels = rng.normal(size=(40, 5)), rng.integers(0, 3, 40)
-    clipped = calibrate_by("percentile", "asymmetric", percentile=80.0)
-    network = quantize_network(
-        dense, x, IntGrid.of(bits), IntGrid.of(bits), activations=clipped, weights=clipped
-    )  # fmt: skip
+def oracle_network(case):
+    """The network of a frozen case: values, scales and zero points."""
+    grid = IntGrid.of(case["bits"])
+    x, w = ([QuantParams(s, z, grid) for s, z in case[name]] for name in ("inputs", "weights"))
+    layers = zip(case["values"][::2], case["values"][1::2], strict=True)
+    dense = [Dense(weight, bias, relu=i < 2) for i, (weight, bias) in enumerate(layers)]
+    return [QuantDense(*parts) for parts in zip(dense, x, w, [*x[1:], None], strict=True)]
 
-    def fake(value, params):
-        grid = params.grid
-        return torch.fake_quantize_per_tensor_affine(
-            value, params.scale, params.zero_point, grid.qmin, grid.qmax
-        )
 
-    inputs = fake_quantize(x, network[0].x, dtype=np.float64)
-    values = [a for layer in dense for a in (layer.weight, layer.bias)]
-    tensors = [torch.tensor(a, requires_grad=True) for a in values]
-    out = torch.tensor(inputs)
-    for layer, w, b in zip(network, tensors[::2], tensors[1::2], strict=True):
-        out = out @ fake(w, layer.w).T + b
-        out = torch.relu(out) if layer.dense.relu else out
-        out = fake(out, layer.y) if layer.y else out
-    torch.nn.functional.cross_entropy(out, torch.tensor(labels)).backward()
-    found = _gradients(network, values, inputs, _one_hot(labels, 40, 3))
-    for gradient, tensor in zip(found, tensors, strict=True):
-        np.testing.assert_allclose(gradient, tensor.grad.numpy(), atol=1e-6)  # its S is float32
+each_oracle = pytest.mark.parametrize("case", ORACLE, ids=lambda case: f"{case['bits']} bits")
+
+
+@each_oracle
+def test_gradients_are_pytorchs(case):
+    """Its fake quantization uses the same estimator; tools/make_training_oracle.py made the numbers."""
+    network = oracle_network(case)
+    values = [a for layer in network for a in (layer.dense.weight, layer.dense.bias)]
+    inputs = fake_quantize(case["x"], network[0].x, dtype=np.float64)
+    found = _gradients(network, values, inputs, _one_hot(case["labels"], len(inputs), 3))
+    for ours, theirs in zip(found, case["gradients"], strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-12)
+    assert all(np.count_nonzero(np.equal(g, 0)) for g in case["gradients"][::2])
+
+
+@each_oracle
+def test_training_is_pytorchs_adam(case):
+    """Every step on all rows; ours are rounded to multiples of 2**-20 after each."""
+    network = oracle_network(case)
+    options = {"learning_rate": case["learning_rate"], "batch_size": len(case["x"]), "epochs": case["steps"]}
+    trained = finetune(network, case["x"], case["labels"], **options)
+    values = [a for layer in trained for a in (layer.dense.weight, layer.dense.bias)]
+    for ours, theirs in zip(values, case["trained"], strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=case["steps"] * STEP)
 
 
 def test_what_is_clipped_gets_no_gradient():
@@ -177,24 +296,61 @@ def test_the_order_of_the_sums_does_not_matter(monkeypatch):
     assert (ours != theirs).any()
 
 
+def test_every_row_is_used_once_an_epoch(monkeypatch):
+    dense, x, labels = small()
+    network, seen = quantize_network(dense, x, INT4, INT4), []
+
+    def spy(network, values, inputs, targets):
+        seen.append(inputs)
+        return _gradients(network, values, inputs, targets)
+
+    monkeypatch.setattr("quantnotes.training._gradients", spy)
+    finetune(network, x, labels, epochs=2, batch_size=16)
+    assert [len(rows) for rows in seen] == [16, 16, 16, 2] * 2
+    wanted = np.sort(fake_quantize(x, network[0].x, dtype=np.float64), axis=0)
+    np.testing.assert_array_equal(np.sort(np.concatenate(seen[:4]), axis=0), wanted)
+
+
 def test_the_seed_decides_the_order_and_nothing_is_changed():
     dense, x, labels = small()
     kept = [layer.weight.copy() for layer in dense]
     network = quantize_network(dense, x, INT4, INT4)
-    first, again, other = (finetune(network, x, labels, rows=16, seed=s) for s in (0, 0, 1))
+    first, again, other = (finetune(network, x, labels, batch_size=16, seed=s) for s in (0, 0, 1))
     np.testing.assert_array_equal(first[0].dense.weight, again[0].dense.weight)
     assert (first[0].dense.weight != other[0].dense.weight).any()
     for layer, weight in zip(network, kept, strict=True):
         np.testing.assert_array_equal(layer.dense.weight, weight)
 
 
-def test_no_epoch_changes_next_to_nothing():
+def test_the_old_names_of_the_options_work_and_warn():
     dense, x, labels = small()
     network = quantize_network(dense, x, INT4, INT4)
-    (first, _) = finetune(network, x, labels, epochs=0)
-    np.testing.assert_array_equal(first.dense.weight, dense[0].weight)
-    codes = quantize(x, network[0].x)
-    np.testing.assert_array_equal(first.integer(codes), network[0].integer(codes))
+    new = finetune(network, x, labels, learning_rate=0.01, batch_size=7)
+    with pytest.warns(DeprecationWarning, match="rate has been renamed to learning_rate"):
+        old = finetune(network, x, labels, rate=0.01, batch_size=7)
+    np.testing.assert_array_equal(old[0].dense.weight, new[0].dense.weight)
+    with pytest.warns(DeprecationWarning, match="rows has been renamed to batch_size"):
+        old = finetune(network, x, labels, learning_rate=0.01, rows=7)
+    np.testing.assert_array_equal(old[0].dense.weight, new[0].dense.weight)
+    with pytest.raises(TypeError, match="unexpected keyword argument 'row'"):
+        finetune(network, x, labels, row=7)
+
+
+@pytest.mark.parametrize(
+    ("x", "error", "message"),
+    [
+        (np.empty((0, 8)), ValueError, "x has no rows: there is nothing to train on"),
+        (np.ones((50, 7)), ValueError, r"x must have shape \(rows, 8\), got \(50, 7\)"),
+        (np.ones(8), ValueError, r"x must have shape \(rows, 8\), got \(8,\)"),
+        (np.full((50, 8), 1j), TypeError, "x must hold real numbers"),
+        (np.full((50, 8), "a"), TypeError, "x must hold real numbers"),
+        (np.ma.masked_array(np.ones((50, 8))), TypeError, "x is a masked array"),
+    ],
+)
+def test_data_that_make_no_training(x, error, message):
+    dense, good, labels = small()
+    with pytest.raises(error, match=message):
+        finetune(quantize_network(dense, good), x, labels[: len(x)])
 
 
 @pytest.mark.parametrize(
@@ -214,13 +370,16 @@ def test_labels_that_do_not_fit(labels, message):
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
-        ({"epochs": -1}, ValueError, "epochs must be at least 0, got -1"),
+        ({"epochs": -1}, ValueError, "epochs must be at least 1, got -1"),
+        ({"epochs": 0}, ValueError, "epochs must be at least 1, got 0"),
+        ({"epochs": True}, TypeError, "epochs must be an integer, got True"),
         ({"epochs": 1.5}, TypeError, "epochs must be an integer, got 1.5"),
-        ({"rows": 0}, ValueError, "rows must be at least 1, got 0"),
-        ({"rate": -1e-3}, ValueError, "rate must be positive and finite, got -0.001"),
-        ({"rate": 0}, ValueError, "rate must be positive and finite, got 0"),
-        ({"rate": float("nan")}, ValueError, "rate must be positive and finite, got nan"),
-        ({"rate": "fast"}, TypeError, "rate must be a number, got 'fast'"),
+        ({"batch_size": 0}, ValueError, "batch_size must be at least 1, got 0"),
+        ({"learning_rate": -1e-3}, ValueError, "learning_rate must be positive and finite, got -0.001"),
+        ({"learning_rate": 0}, ValueError, "learning_rate must be positive and finite, got 0"),
+        ({"learning_rate": float("nan")}, ValueError, "learning_rate must be positive and finite, got nan"),
+        ({"learning_rate": True}, TypeError, "learning_rate must be a number, got True"),
+        ({"learning_rate": "fast"}, TypeError, "learning_rate must be a number, got 'fast'"),
     ],
 )
 def test_options_that_make_no_training(options, error, message):

@@ -98,7 +98,7 @@ def trained_row(bits: int, weights: str, rate: float, epochs: int) -> Row:
     for k in SEEDS:
         digits = load_digits(k)
         start = quantized(digits, bits, PER_TENSOR, weights)
-        network = finetune(start, digits.images, digits.labels, epochs=epochs, rate=rate)
+        network = finetune(start, digits.images, digits.labels, epochs=epochs, learning_rate=rate)
         counts[f"seed_{k}"] = right(network, digits)
     names = {"bits": bits, "weights": weights, "rate": rate, "epochs": epochs}
     return {key: str(value) for key, value in (names | counts).items()}
