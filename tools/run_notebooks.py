@@ -42,11 +42,11 @@ def execute(notebook: Any, folder: Path) -> None:
 
 
 def normalise(notebook: Any) -> None:
-    """Leave only what a reader needs: tags, ids, outputs; no times, no view state, no widget state."""
+    """Leave tags, numbers that are not measured, ids and outputs; no times, no state of views or widgets."""
     notebook.metadata = nbformat.from_dict(METADATA)
     for cell in notebook.cells:
-        tags = cell.metadata.get("tags")
-        cell.metadata = nbformat.from_dict({"tags": tags} if tags else {})
+        kept = {key: cell.metadata[key] for key in ("tags", "not-measured") if cell.metadata.get(key)}
+        cell.metadata = nbformat.from_dict(kept)
         if cell.cell_type == "code":
             cell.outputs = joined_streams(cell.outputs)
             for output in cell.outputs:  # a widget whose kernel is gone shows nothing; its picture stays
