@@ -93,7 +93,7 @@ class Against:
                 timed()
 
         def dropped() -> None:
-            ours()  # its result is let go of at once, as the peer's is: pytest-benchmark would keep it
+            ours()  # its result is released at once, as the peer's is: pytest-benchmark would keep it
 
         ours(), theirs()
         self.benchmark.pedantic(dropped, setup=before, teardown=after, rounds=rounds)

@@ -1,4 +1,4 @@
-"""What holds of the whole repository: who imports whom, what environments say, what no file may hold."""
+"""What holds of the whole repository: what imports what, what environments say, what no file may hold."""
 
 import ast
 import inspect

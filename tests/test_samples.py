@@ -271,7 +271,7 @@ def test_the_network_reads_held_out_digits(seed: int) -> None:
     digit = np.argmax(x @ of_seed("digits_w3", seed).T + of_seed("digits_b3", seed), axis=1)
     right = digit == samples.load("digits_labels")
     assert right[held].mean() >= 0.97
-    said = re.search(r"It names ([\d.]+) %(?s:.*)They name ([\d., and]+) %", README)
+    said = re.search(r"It classifies ([\d.]+) %(?s:.*)They classify ([\d., and]+) %", README)
     assert said
     shares = [said[1], *re.findall(r"[\d.]+", said[2])]
     assert f"{right[held].mean():.1%}" == f"{shares[seed]}%"

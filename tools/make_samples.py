@@ -88,7 +88,7 @@ def of_seed(samples: Samples, seed: int) -> Samples:
 
 
 def accuracy(samples: Samples, seed: int) -> float:
-    """Share of the held-out digits that the network of one seed names rightly."""
+    """Share of the held-out digits that the network of one seed classifies correctly."""
     get = of_seed(samples, seed)
     held = get("digits_heldout")
     x = samples("digits_images")[held] / np.float32(16)

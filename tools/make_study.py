@@ -1,4 +1,4 @@
-"""Rebuild notebooks/data/digits.csv and training.csv: how many held-out digits are named rightly.
+"""Rebuild notebooks/data/digits.csv and training.csv: how many held-out digits are classified correctly.
 
     python tools/make_study.py            # write both tables
     python tools/make_study.py --check    # compute them anew, compare with the files

@@ -21,7 +21,7 @@ _DPI = 80  # fewer dots than a static figure has: a slider must redraw within 20
 
 
 def slider(label: str, value: float, low: float, high: float, step: float) -> Any:
-    """Make a labelled slider; whole numbers where `step` is one. It acts when it is let go of."""
+    """Make a labelled slider; whole numbers where `step` is one. It acts when it is released."""
     kind = ipywidgets.IntSlider if isinstance(step, int) else ipywidgets.FloatSlider
     return kind(
         value=value,

@@ -1,6 +1,6 @@
 """One explorer a notebook: sliders over a figure, on the same functions that draw the static ones.
 
-Left out: anything that a static figure does not say as well.
+Not covered: anything that a static figure does not say as well.
 """
 
 from __future__ import annotations

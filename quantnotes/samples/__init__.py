@@ -1,7 +1,7 @@
 """Real tensors to quantize: one block of a transformer, and small networks that read digits.
 
 `names` lists them, `load` reads one, `describe` says what it is, where it comes from and under
-which licence. `README.md` in this folder has the whole provenance. Left out: every way to fetch
+which licence. `README.md` in this folder has the whole provenance. Not covered: any way to fetch
 or to make a tensor; `tools/make_samples.py` made these, and rebuilds them.
 """
 

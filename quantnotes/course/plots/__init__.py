@@ -5,7 +5,7 @@ a notebook, with the text that stands for it where it cannot be seen. One colour
 throughout (`REAL`, `CODE`, `CLIPPED`, `UNUSED`, `OTHER`), and what has no meaning of its own, such as a
 method beside others, takes one of `SERIES`. All stay apart for colour-blind readers: they are of the
 palette that M. Okabe and K. Ito proposed in 2002, the grey a little darker, with three more for `SERIES`.
-Left out: pyplot and its global state.
+Not covered: pyplot and its global state.
 """
 
 from quantnotes.course.plots.calibration import comparison, distributions, dots, noises
