@@ -18,6 +18,9 @@ from quantnotes.mapping import MIN_SCALE, QuantParams
 
 Array = NDArray[Any]
 
+# The largest finite values, less half an ulp: S may be rounded up.
+_MOST32, _MOST64 = (float(np.finfo(dtype).max) * (1 - np.finfo(dtype).epsneg) for dtype in ("f4", "f8"))
+
 
 def checked_ends(rmin: ArrayLike, rmax: ArrayLike, granularity: Granularity) -> tuple[Array, Array]:
     """Return the ends of a range as float64 arrays: 0-d, or one for each group of values.
@@ -50,6 +53,15 @@ def usable_scale(scale: Array, low: Array, high: Array) -> Array:
     return np.where((low == 0) & (high == 0), 1.0, np.maximum(scale, MIN_SCALE))
 
 
+def finite_scale(scale: Array, low: Array, high: Array, farthest: ArrayLike) -> Array:
+    """Return the scale, reduced where the code farthest from Z would decode to an infinity.
+
+    In float32; in float64 where the range itself is beyond float32.
+    """
+    beyond = np.maximum(-low, high) > np.finfo(np.float32).max
+    return np.minimum(scale, np.where(beyond, _MOST64, _MOST32) / farthest)
+
+
 def asymmetric_params(
     rmin: ArrayLike,
     rmax: ArrayLike,
@@ -78,7 +90,9 @@ def asymmetric_params(
     Returns
     -------
     QuantParams
-        ``S = (rmax - rmin) / (qmax - qmin)`` in float64, 1 for all-zero data, and at least 2**-126.
+        ``S = (rmax - rmin) / (qmax - qmin)`` in float64, 1 for all-zero data, and at least 2**-126. It is
+        reduced where a code would decode to an infinity: at most the largest float32, or float64 for a
+        range beyond float32, over the largest ``|q - Z|``.
 
     Raises
     ------
@@ -102,8 +116,10 @@ def asymmetric_params(
     steps = grid.qmax - grid.qmin
     with np.errstate(over="ignore"):
         width = high - low
-    # Where the width itself overflows float64, each end is divided first.
-    scale = np.where(np.isfinite(width), width / steps, high / steps - low / steps)
+        # Where the width itself overflows float64, each end is divided first.
+        scale = np.where(np.isfinite(width), width / steps, high / steps - low / steps)
+    scale = np.minimum(scale, np.finfo(np.float64).max)
     scale = usable_scale(scale, low, high)
     zero = grid.qmax - np.rint(high / scale) if anchor == "max" else grid.qmin - np.rint(low / scale)
+    scale = finite_scale(scale, low, high, np.maximum(grid.qmax - zero, zero - grid.qmin))
     return QuantParams(scale, zero, grid, axis, block_size)

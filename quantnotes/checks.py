@@ -25,13 +25,14 @@ def as_real(x: ArrayLike, name: str = "x") -> Array:
     Parameters
     ----------
     x : array_like
-        Booleans, integers, floats or bfloat16, of any shape, strides and byte order.
+        Booleans, integers or floats, those of ml_dtypes included, of any shape, strides and byte order.
     name : str
         What to call it in an error.
 
     Returns
     -------
     ndarray
+        No subclass. The narrow integers of ml_dtypes (int4, uint2, ...) come back as int8 or uint8.
 
     Raises
     ------
@@ -49,9 +50,27 @@ def as_real(x: ArrayLike, name: str = "x") -> Array:
         array = np.asarray(x)
     except ValueError as error:
         raise TypeError(f"{name} is not a rectangular array of numbers: {error}") from None
-    if array.dtype.kind not in "biuf" and array.dtype.name != "bfloat16":
+    kind = kind_of(array.dtype)
+    if kind not in "biuf":
         raise TypeError(f"{name} must hold real numbers, got dtype {array.dtype}")
+    if kind in "iu" and array.dtype.kind == "V":
+        return array.astype(np.int8 if kind == "i" else np.uint8)
     return array
+
+
+def kind_of(dtype: np.dtype[Any]) -> str:
+    """Return the letter of `dtype.kind`, and for a type of ml_dtypes what it would be: i, u, f or c.
+
+    Examples
+    --------
+    >>> kind_of(np.dtype("float16"))
+    'f'
+    """
+    if dtype.type.__module__ != "ml_dtypes":
+        return dtype.kind
+    if "complex" in dtype.name:
+        return "c"
+    return {"i": "i", "u": "u"}.get(dtype.name[0], "f")
 
 
 def as_integers(x: ArrayLike, name: str, low: int, high: int, maker: str = "") -> Array:
@@ -97,15 +116,15 @@ def held(smallest: int, largest: int) -> str:
 def compute_type(dtype: np.dtype[Any]) -> np.dtype[Any]:
     """Return the type in which data of `dtype` are divided and rounded.
 
-    float32 for float16, bfloat16 and float32; float64 for float64, wider floats, integers and booleans.
+    float32 for floats of at most 32 bits (float16, bfloat16, float8, ...); float64 for wider ones, integers
+    and booleans.
 
     Examples
     --------
     >>> compute_type(np.dtype("float16"))
     dtype('float32')
     """
-    narrow = dtype.itemsize <= 4 if dtype.kind == "f" else dtype.name == "bfloat16"
-    return FLOAT32 if narrow else FLOAT64
+    return FLOAT32 if kind_of(dtype) == "f" and dtype.itemsize <= 4 else FLOAT64
 
 
 def nan_error(x: Array, name: str, advice: str) -> ValueError:

@@ -1,21 +1,22 @@
 """The mapping r = S(q - Z): reals to codes and back (the note, section 1).
 
-`QuantParams` holds S and Z for a tensor, or one pair a channel, or one a block of a channel. How they are
-chosen is not decided here: see :mod:`quantnotes.asymmetric` and :mod:`quantnotes.symmetric`.
+`QuantParams` holds S and Z for a tensor, or one pair a channel, or one a block of a channel.
+
+Not covered: how they are chosen, see :mod:`quantnotes.asymmetric` and :mod:`quantnotes.symmetric`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property, partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from quantnotes import kernels
-from quantnotes.checks import FLOAT32, FLOAT64, as_integers, as_real, compute_type, nan_error
+from quantnotes.checks import FLOAT32, FLOAT64, as_integers, as_real, compute_type, kind_of, nan_error
 from quantnotes.granularity import Axis, BlockSize, Granularity
 from quantnotes.grid import IntGrid, check_grid
 from quantnotes.ranges import Range
@@ -78,7 +79,8 @@ class QuantParams:
 
     def __post_init__(self) -> None:
         check_grid(self.grid)
-        scale = as_real(self.scale, "scale").astype(np.float64)
+        with np.errstate(over="ignore"):  # of a longdouble: refused below
+            scale = as_real(self.scale, "scale").astype(np.float64)
         zero = as_real(self.zero_point, "zero_point")
         self._check_shapes(scale, zero)
         if not (np.isfinite(scale) & (scale >= MIN_SCALE)).all():
@@ -142,24 +144,36 @@ class QuantParams:
         low, high = (self.scale * (end - self.zero_point) for end in (self.grid.qmin, self.grid.qmax))
         return Range(low, high)
 
+    @cached_property
+    def _largest(self) -> float:
+        """The largest magnitude of a decoded code."""
+        with np.errstate(over="ignore"):
+            return float(np.max(np.abs(self.range)))
+
 
 def check_params(params: QuantParams, name: str = "params") -> None:
+    """Raise TypeError unless `params` is a QuantParams."""
     if not isinstance(params, QuantParams):
         raise TypeError(f"{name} must be a QuantParams, got {type(params).__name__}")
+
+
+def check_scale(params: QuantParams, compute: np.dtype[Any]) -> None:
+    """Raise ValueError if S is too large for the type in which data are divided by it."""
+    if np.max(params.scale) > float(np.finfo(compute).max):
+        raise ValueError(f"scale {params.scale!r} overflows {compute}: use float64 data")
 
 
 def spread(params: QuantParams, shape: tuple[int, ...], compute: np.dtype[Any]) -> tuple[Array, Array]:
     """Return S and Z as arrays of type `compute` that broadcast against data of `shape`, or one a block.
 
+    An S beyond `compute` becomes its largest finite value: decoded codes saturate either way.
+
     Raises
     ------
     ValueError
-        If the data do not have the channels or blocks of `params`, or S is too large for `compute`.
+        If the data do not have the channels or blocks of `params`.
     """
-    with np.errstate(over="ignore"):
-        scale = np.asarray(params.scale).astype(compute)
-    if not np.isfinite(scale).all():
-        raise ValueError(f"scale {params.scale!r} overflows {compute}: use float64 data, or dtype=np.float64")
+    scale = kernels.finite(np.asarray(params.scale), compute)
     zero = np.asarray(params.zero_point).astype(compute)
     if params.granularity.blocks is not None:
         params.granularity.check(scale.shape, shape)
@@ -184,18 +198,34 @@ def pieces(params: QuantParams, compute: np.dtype[Any], *arrays: Array) -> Itera
         yield part.expand(scale), part.expand(zero), *(part.values(x) for x in arrays)
 
 
-def _result(out: Array | None, like: Array, dtype: np.dtype[Any]) -> Array:
+@cache
+def _holds_codes(grid: IntGrid, dtype: np.dtype[Any]) -> bool:
+    """Tell whether a type of real numbers holds every code exactly."""
+    if kind_of(dtype) not in "iuf" or (kind_of(dtype) == "u" and grid.qmin < 0):
+        return False
+    codes = np.arange(grid.qmin, grid.qmax + 1.0)
+    with np.errstate(all="ignore"):
+        return np.array_equal(codes.astype(dtype).astype(np.float64), codes)
+
+
+def _holds_reals(wanted: np.dtype[Any], dtype: np.dtype[Any]) -> bool:
+    """Tell whether a float type holds every value of another."""
+    return dtype.kind == "f" and np.can_cast(wanted, dtype, "safe")
+
+
+def _result(out: Array | None, like: Array, dtype: np.dtype[Any], fits: Callable[..., bool]) -> Array:
+    """Return the array to write to: a new one of `dtype`, or the base array of `out` if its type `fits`."""
     if out is None:
-        return kernels.empty_like(like, dtype)
-    if not isinstance(out, np.ndarray) or not np.can_cast(dtype, out.dtype, "safe"):
-        raise TypeError(
-            f"out must be an array that holds {dtype} safely, got {getattr(out, 'dtype', type(out))}"
-        )
+        return np.empty_like(like, dtype, subok=False)
+    plain = isinstance(out, np.ndarray) and not isinstance(out, np.ma.MaskedArray)
+    if not (plain and fits(out.dtype)):
+        what = f"a {type(out).__name__}" + (f" of {out.dtype}" if isinstance(out, np.ndarray) else "")
+        raise TypeError(f"out must be an ndarray that holds {dtype} safely, got {what}")
     if out.shape != like.shape:
         raise ValueError(f"out must have shape {like.shape}, got {out.shape}")
     if not out.flags.writeable:
         raise ValueError("out is read-only")
-    return out
+    return out.view(np.ndarray)
 
 
 def _real_type(dtype: DTypeLike) -> tuple[np.dtype[Any], np.dtype[Any]]:
@@ -206,12 +236,14 @@ def _real_type(dtype: DTypeLike) -> tuple[np.dtype[Any], np.dtype[Any]]:
     return wanted, compute_type(wanted)
 
 
-def _rounded(reals: Array, wanted: np.dtype[Any]) -> Array:
-    """Round what a wider `out` holds to `wanted`: float16 alone is narrower than what is computed in."""
-    if wanted == np.float16 and reals.dtype != wanted:
+def _narrow(reals: Array, params: QuantParams, wanted: np.dtype[Any]) -> None:
+    """Round what a wider `out` holds to `wanted`, and saturate at its largest finite value."""
+    if wanted == np.float16 and reals.dtype != wanted:  # float16 alone is narrower than what is computed in
         with np.errstate(over="ignore"):
             reals[...] = reals.astype(wanted)
-    return reals
+    largest = float(np.finfo(wanted).max)
+    if params._largest > largest / 2:  # half: S may have been rounded up
+        np.clip(reals, -largest, largest, out=reals)
 
 
 def quantize(x: ArrayLike, params: QuantParams, *, out: Array | None = None) -> Array:
@@ -224,7 +256,8 @@ def quantize(x: ArrayLike, params: QuantParams, *, out: Array | None = None) -> 
     params : QuantParams
         S and Z; per channel, the array must have as many channels.
     out : ndarray, optional
-        Where to put the codes: the shape of `x`, a dtype that holds the grid's safely.
+        Where to put the codes: the shape of `x`, a dtype that holds every code of the grid (integers or
+        floats, those of ml_dtypes included).
 
     Returns
     -------
@@ -253,11 +286,12 @@ def quantize(x: ArrayLike, params: QuantParams, *, out: Array | None = None) -> 
     check_params(params)
     array, grid = as_real(x), params.grid
     compute = compute_type(array.dtype)
-    codes = _result(out, array, grid.dtype)
+    check_scale(params, compute)
+    codes = _result(out, array, grid.dtype, partial(_holds_codes, grid))
     for s, z, x_part, part in pieces(params, compute, array, codes):
         if kernels.quantize(x_part, s, z, grid.qmin, grid.qmax, compute, part):
             raise nan_error(array, "x", "NaN has no code; replace them first")
-    return codes
+    return codes if out is None else out
 
 
 def dequantize(
@@ -290,7 +324,9 @@ def dequantize(
 
     Notes
     -----
-    The note, section 2; ONNX DequantizeLinear, bit for bit.
+    The note, section 2; ONNX DequantizeLinear, bit for bit, but for one intended difference: what lies beyond
+    the largest finite value of `dtype` becomes that value, where ONNX gives an infinity. (int8 -128 with
+    S = 600 is -65504 in float16.)
 
     Examples
     --------
@@ -300,10 +336,11 @@ def dequantize(
     check_params(params)
     codes = as_integers(q, "q", params.grid.qmin, params.grid.qmax)
     wanted, compute = _real_type(dtype)
-    reals = _result(out, codes, wanted)
+    reals = _result(out, codes, wanted, partial(_holds_reals, wanted))
     for s, z, q_part, part in pieces(params, compute, codes, reals):
         kernels.dequantize(q_part, s, z, compute, part)
-    return _rounded(reals, wanted)
+    _narrow(reals, params, wanted)
+    return reals if out is None else out
 
 
 def fake_quantize(
@@ -341,10 +378,10 @@ def fake_quantize(
     array, grid = as_real(x), params.grid
     compute = compute_type(array.dtype)
     wanted, back = _real_type(dtype)
-    spread(params, array.shape, compute)
-    spread(params, array.shape, back)
-    reals = _result(out, array, wanted)
+    check_scale(params, compute)
+    reals = _result(out, array, wanted, partial(_holds_reals, wanted))
     for s, z, x_part, part in pieces(params, FLOAT64, array, reals):
         if kernels.fake_quantize(x_part, s, z, grid.qmin, grid.qmax, (compute, back), part):
             raise nan_error(array, "x", "NaN has no code; replace them first")
-    return _rounded(reals, wanted)
+    _narrow(reals, params, wanted)
+    return reals if out is None else out

@@ -1,7 +1,9 @@
 """How well a tensor uses its codes: what the note (section 4) calls saturation, and here is *full use*.
 
 `code_ledger` counts codes, clipping and error of one tensor under given parameters; `ledger_table`
-sets several ledgers side by side. Left out: choosing the parameters.
+sets several ledgers side by side.
+
+Not covered: choosing the parameters.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from quantnotes import kernels
 from quantnotes.checks import as_real, compute_type, some_finite_data
-from quantnotes.mapping import QuantParams, check_params, pieces
+from quantnotes.mapping import QuantParams, check_params, check_scale, pieces
 from quantnotes.tables import html_table, percent, text_table
 
 
@@ -199,6 +201,8 @@ def code_ledger(x: ArrayLike, params: QuantParams) -> CodeLedger:
     check_params(params)
     array, grid = as_real(x), params.grid
     compute = compute_type(array.dtype)
+    check_scale(params, compute)
+    largest = np.finfo(compute).max
     parts = list(pieces(params, compute, array))
     _, low, high = some_finite_data(array, "raise")
     # Squares are summed in units of a power of two near the largest value: none overflows, none vanishes.
@@ -213,7 +217,9 @@ def code_ledger(x: ArrayLike, params: QuantParams) -> CodeLedger:
         np.clip(codes, grid.qmin, grid.qmax, out=codes)
         counts += np.bincount((codes - grid.qmin).astype(np.intp), minlength=grid.codes)
         values = block.astype(np.float64) / unit
-        error = ((codes - z) * s).astype(np.float64) / unit - values
+        with np.errstate(over="ignore"):
+            decoded = np.clip((codes - z) * s, -largest, largest)  # as dequantize saturates
+        error = decoded.astype(np.float64) / unit - values
         noise += float(np.square(error).sum())  # np.dot would wait for the threads of BLAS at every block
         signal += float(np.square(values).sum())
         worst = max(worst, float(np.abs(error).max()))

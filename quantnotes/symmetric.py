@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from quantnotes.asymmetric import checked_ends, usable_scale
+from quantnotes.asymmetric import checked_ends, finite_scale, usable_scale
 from quantnotes.granularity import Axis, BlockSize, Granularity
 from quantnotes.grid import INT8, IntGrid, check_grid
 from quantnotes.mapping import QuantParams
@@ -39,7 +39,8 @@ def symmetric_params(
     Returns
     -------
     QuantParams
-        ``S = max(|rmin|, |rmax|) / qmax`` in float64, 1 for all-zero data, and at least 2**-126.
+        ``S = max(|rmin|, |rmax|) / qmax`` in float64, 1 for all-zero data, at least 2**-126, and reduced
+        where a code would decode to an infinity, as in :func:`asymmetric_params`.
 
     Raises
     ------
@@ -66,4 +67,5 @@ def symmetric_params(
             "use a signed grid, or asymmetric_params"
         )
     scale = usable_scale(np.maximum(np.abs(low), np.abs(high)) / grid.qmax, low, high)
+    scale = finite_scale(scale, low, high, max(grid.qmax, -grid.qmin))
     return QuantParams(scale, np.zeros(scale.shape, np.int64), grid, axis, block_size)

@@ -46,6 +46,13 @@ def dequantize(code, scale, zero_point, bits=FLOAT32):
     return float(rounded((int(code) - int(zero_point)) * rounded(scale, bits), bits))
 
 
+def finite_scale(scale, largest, farthest):
+    """The scale, reduced where the code farthest from Z would leave float32, or float64 for data beyond it."""
+    info = np.finfo(np.float64 if largest > Fraction(float(np.finfo(np.float32).max)) else np.float32)
+    most = rounded(Fraction(float(info.max)) * (1 - Fraction(float(info.epsneg))), FLOAT64)
+    return float(min(scale, rounded(most / farthest, FLOAT64)))
+
+
 def asymmetric_params(rmin, rmax, grid, anchor="max"):
     """Scale and zero point of [rmin, rmax] widened to hold 0 (DESIGN.md), every step rounded to float64."""
     low, high = min(Fraction(rmin), Fraction(0)), max(Fraction(rmax), Fraction(0))
@@ -55,8 +62,10 @@ def asymmetric_params(rmin, rmax, grid, anchor="max"):
         scale = rounded(rounded(high - low, FLOAT64) / (grid.qmax - grid.qmin), FLOAT64)
         scale = max(scale, Fraction(MIN_SCALE))
     if anchor == "max":
-        return float(scale), grid.qmax - round(rounded(high / scale, FLOAT64))
-    return float(scale), grid.qmin - round(rounded(low / scale, FLOAT64))
+        zero = grid.qmax - round(rounded(high / scale, FLOAT64))
+    else:
+        zero = grid.qmin - round(rounded(low / scale, FLOAT64))
+    return finite_scale(scale, max(-low, high), max(grid.qmax - zero, zero - grid.qmin)), zero
 
 
 def symmetric_params(rmin, rmax, grid):
@@ -64,7 +73,8 @@ def symmetric_params(rmin, rmax, grid):
     largest = max(abs(Fraction(rmin)), abs(Fraction(rmax)))
     if largest == 0:
         return 1.0
-    return float(max(rounded(largest / grid.qmax, FLOAT64), Fraction(MIN_SCALE)))
+    scale = max(rounded(largest / grid.qmax, FLOAT64), Fraction(MIN_SCALE))
+    return finite_scale(scale, largest, max(grid.qmax, -grid.qmin))
 
 
 def note_scale(x, int_max, bins=100, keep=0.99):

@@ -1,6 +1,7 @@
 """code_ledger: which codes the data use, what is clipped, what the error is."""
 
 import dataclasses
+import math
 import re
 from collections import Counter
 
@@ -8,7 +9,15 @@ import numpy as np
 import pytest
 from hypothesis import given
 from reference import FLOAT32, unclipped_code
-from strategies import BAD_TYPES, LAYOUTS, arrays, moderate_float32s, moderate_scales, tensor_params
+from strategies import (
+    BAD_TYPES,
+    LAYOUTS,
+    ML_FLOATS,
+    arrays,
+    moderate_float32s,
+    moderate_scales,
+    tensor_params,
+)
 
 from quantnotes import (
     INT8,
@@ -20,6 +29,7 @@ from quantnotes import (
     asymmetric_params,
     code_ledger,
     fake_quantize,
+    kernels,
     ledger_table,
     minmax_range,
     quantize,
@@ -119,7 +129,7 @@ def test_values_at_the_end_of_float64():
     assert (halved.mse, halved.max_abs_error) == (np.inf, 1.7e308)
     assert halved.sqnr_db == pytest.approx(10 * np.log10(2), abs=1e-9)
     beyond = code_ledger(x[:1], QuantParams(3.6e307, -256, IntGrid(-256, 255)))  # 5 S is no float64
-    assert (beyond.mse, beyond.max_abs_error, beyond.sqnr_db) == (np.inf, np.inf, -np.inf)
+    assert beyond.max_abs_error == np.finfo(np.float64).max - 1.7e308
 
 
 @pytest.mark.parametrize("x", [np.zeros(5), np.float32([0.25, -0.75, 1]), np.zeros(()), np.float64(-0.0)])
@@ -233,8 +243,58 @@ def test_a_table_of_ledgers_shows_itself(printed):
 
 
 def test_the_largest_floats():
-    """An end that decodes past float32 is infinitely wrong, and said to be; float64's own end is counted."""
-    coarse = code_ledger(np.array([3e38, -3e38], np.float32), asymmetric_params(-3e38, 3e38, IntGrid.of(2)))
-    assert (coarse.max_abs_error, coarse.sqnr_db) == (np.inf, -np.inf)
+    """What decodes past the type of the data saturates, as in dequantize."""
+    x = np.array([3e38, -3e38], np.float32)
+    for params in [asymmetric_params(-3e38, 3e38, IntGrid.of(2)), QuantParams(2e38, -1, IntGrid.of(2))]:
+        error = np.abs(fake_quantize(x, params).astype(np.float64) - x)
+        assert code_ledger(x, params).max_abs_error == error.max() < 1.3e38
     exact = code_ledger([1.7e308, -1.7e308], symmetric_params(-1.7e308, 1.7e308))
     assert exact.sqnr_db > 200
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+@pytest.mark.parametrize("grid", [IntGrid.of(2), INT8, UINT8, IntGrid.of(16)], ids=str)
+@pytest.mark.parametrize("ends", [(-1, 0), (0, 1), (-1, 1), (-0.5, 1), (-1, 1e-3)], ids=str)
+def test_no_ledger_of_the_largest_values_holds_nan_or_infinity(dtype, grid, ends):
+    """Masks: np.finfo(dtype).min in attention scores."""
+    x = (np.array([*ends, 0.25, 0.0]) * np.finfo(dtype).max).astype(dtype)
+    for make in (asymmetric_params, symmetric_params):
+        if make is symmetric_params and grid.qmin == 0 and ends[0] < 0:
+            continue
+        ledger = code_ledger(x, make(*minmax_range(x), grid))
+        assert np.isfinite([ledger.max_abs_error, ledger.clipped_low, ledger.clipped_high]).all()
+        assert not np.isnan(ledger.sqnr_db)
+        assert "nan" not in str(ledger)
+
+
+def test_the_error_is_taken_and_summed_in_float64():
+    """In float32 the difference of 0.1 and 1e-9 is 0.1, and sums drift."""
+    rng = np.random.default_rng(0)
+    x = np.append(rng.standard_normal(70_001) * np.exp(rng.normal(0, 4, 70_001)), 1e-9).astype(np.float32)
+    params = QuantParams(0.1, 1, IntGrid.of(4))
+    errors = [float(back) - float(value) for back, value in zip(fake_quantize(x, params), x, strict=True)]
+    ledger = code_ledger(x, params)
+    assert ledger.max_abs_error == max(map(abs, errors))
+    noise, signal = (math.fsum(v * v for v in values) for values in (errors, x.astype(float).tolist()))
+    assert ledger.mse == pytest.approx(noise / x.size, rel=1e-13)
+    assert ledger.sqnr_db == pytest.approx(10 * math.log10(signal / noise), rel=1e-13)
+    alone = code_ledger(np.float32([0.1 + 1e-9 * 0, 3e-9]), QuantParams(0.1, 0, INT8))
+    assert alone.max_abs_error == float(np.float32(3e-9))
+
+
+def test_two_ledgers_at_once_leave_the_error_state_alone():
+    """Nothing holds np.errstate while it waits."""
+    x, one, zero = np.ones(3 * kernels.blocked.BLOCK, np.float32), np.ones(()), np.zeros(())
+    before = np.geterr()
+    first, second = (kernels.code_steps(x, one, zero, np.dtype(np.float32)) for _ in range(2))
+    next(first), next(second)
+    assert np.geterr() == before
+    list(first), list(second)
+    assert np.geterr() == before
+
+
+@pytest.mark.parametrize("dtype", [*ML_FLOATS, np.longdouble], ids=lambda d: d.__name__)
+def test_every_float_has_a_ledger(dtype):
+    x = np.array([1.0, 2.0, 0.5, 4.0]).astype(dtype)
+    ledger = code_ledger(x, QuantParams(0.5, 0, INT8))
+    assert ledger.max_abs_error == 0

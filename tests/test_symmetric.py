@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import reference
 from hypothesis import assume, given
+from hypothesis import strategies as st
 from reference import MIN_SCALE
 from strategies import grids, intervals
 
@@ -13,7 +14,9 @@ from quantnotes import (
     INT16,
     UINT8,
     IntGrid,
+    asymmetric_params,
     dequantize,
+    fake_quantize,
     minmax_range,
     quantize,
     symmetric_params,
@@ -120,3 +123,43 @@ def test_shapes_that_are_refused(rmin, rmax, axis):
 def test_grid_must_be_one(grid):
     with pytest.raises(TypeError, match="grid"):
         symmetric_params(0.0, 1.0, grid)
+
+
+def ends_within(dtype):
+    largest = float(np.finfo(dtype).max)
+    shares = st.one_of(st.sampled_from([0.0, 1.0, 0.999, 1e-3, 1e-38]), st.floats(0, 1))
+    return st.tuples(shares, shares).map(lambda pair: (-pair[0] * largest, pair[1] * largest))
+
+
+@pytest.mark.parametrize("make", [asymmetric_params, symmetric_params])
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+@given(st.data())
+def test_finite_data_stay_finite(make, dtype, data):
+    """Attention masks hold np.finfo(dtype).min: no code may decode to an infinity."""
+    grid, (low, high) = data.draw(grids), data.draw(ends_within(dtype))
+    if make is symmetric_params and grid.qmin > -grid.qmax:
+        low = 0.0
+    params = make(low, high, grid)
+    farthest = max(abs(q - params.zero_point) for q in (grid.qmin, grid.qmax))
+    compute = np.float32 if dtype != np.float64 else np.float64
+    assert params.scale <= float(np.finfo(compute).max) / farthest
+    ends = np.array([grid.qmin, grid.qmax])
+    with np.errstate(over="raise"):
+        steps = (ends - params.zero_point).astype(compute) * compute(params.scale)
+    assert np.isfinite(steps).all()
+    for wanted in (np.float16, np.float32, np.float64):
+        assert np.isfinite(fake_quantize(np.array([low, high], dtype), params, dtype=wanted)).all()
+    per_channel, blocked = (
+        make([low] * 2, [high] * 2, grid, axis=0),
+        make([[low]], [[high]], grid, axis=1, block_size=2),
+    )
+    assert per_channel.scale.tolist() == [params.scale] * 2
+    assert blocked.scale.tolist() == [[params.scale]]
+
+
+def test_a_mask_is_kept_to_half_a_step():
+    """The scale gives way by one part in 128, not more."""
+    lowest = float(np.finfo(np.float32).min)
+    params = symmetric_params(lowest, 1.0)
+    assert params.scale == pytest.approx(-lowest / 128, rel=1e-6)
+    assert fake_quantize(np.float32([lowest, 1.0]), params) == pytest.approx([lowest, 0.0], rel=1e-6)

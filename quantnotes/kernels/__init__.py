@@ -22,8 +22,7 @@ from types import ModuleType
 from typing import Any, TypeVar, cast
 
 from quantnotes.kernels import blocked
-from quantnotes.kernels.blocked import Array, Bins, code_steps, count_nan
-from quantnotes.kernels.memory import empty_like
+from quantnotes.kernels.blocked import Array, Bins, code_steps, count_nan, finite
 from quantnotes.kernels.parts import parts
 
 __all__ = [
@@ -33,8 +32,8 @@ __all__ = [
     "count_bins",
     "count_nan",
     "dequantize",
-    "empty_like",
     "fake_quantize",
+    "finite",
     "minmax",
     "parts",
     "quantize",

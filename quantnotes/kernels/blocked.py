@@ -72,6 +72,11 @@ def _codes_of(block: Array, scale: Array, zero_point: Array, ends: tuple[Any, An
     return scratch.size > 0 and bool(np.isnan(np.minimum.reduce(scratch, axis=None)))
 
 
+def finite(scale: Array, dtype: DType) -> Array:
+    """Return the scale in another type, at most its largest finite value."""
+    return np.minimum(scale, float(np.finfo(dtype).max)).astype(dtype)
+
+
 def quantize(
     x: Array, scale: Array, zero_point: Array, qmin: int, qmax: int, compute: DType, out: Array
 ) -> bool:
@@ -112,7 +117,7 @@ def fake_quantize(
     into, back = types
     first, second, nan = np.empty(min(BLOCK, x.size), into), np.empty(min(BLOCK, x.size), back), False
     ends = into.type(qmin), into.type(qmax)
-    params = [scale.astype(into), zero_point.astype(into), scale.astype(back)]
+    params = [scale.astype(into), zero_point.astype(into), finite(scale, back)]
     with (
         np.errstate(over="ignore", invalid="ignore"),
         _writing(x, params, out, [into, into, into, back]) as blocks,
@@ -128,13 +133,13 @@ def fake_quantize(
 
 
 def code_steps(x: Array, scale: Array, zero_point: Array, compute: DType) -> Any:
-    """Yield 1-D blocks of x, S, Z and rint(x / S) + Z: unclipped, floats, the caller's to change."""
+    """Yield 1-D blocks of x, S, Z and rint(x / S) + Z: unclipped, floats. The caller may modify the last."""
     scratch = np.empty(min(BLOCK, x.size), compute)
-    with np.errstate(over="ignore", invalid="ignore"):
-        for block, s, z in _blocks([x, scale, zero_point], 0, [compute] * 3):
-            work = scratch[: block.size]
+    for block, s, z in _blocks([x, scale, zero_point], 0, [compute] * 3):
+        work = scratch[: block.size]
+        with np.errstate(over="ignore", invalid="ignore"):  # the caller has its own: not over the yield
             _round(block, s, z, work)
-            yield block, s, z, work
+        yield block, s, z, work
 
 
 def minmax(x: Array, compute: DType, axis: int | None = None) -> tuple[Array, Array]:
@@ -183,7 +188,7 @@ def count_bins(x: Array, bins: list[Bins], compute: DType, axis: int | None = No
 
 
 def _bin_numbers(x: Array, k: int, first: int, compute: DType) -> Iterator[Array]:
-    """Yield floor(x / 2**k), block by block, the caller's to change."""
+    """Yield floor(x / 2**k), block by block; the caller may modify the blocks."""
     info = np.finfo(compute)
     if not info.minexp <= -k < info.maxexp:  # 2**-k is no normal number of this type
         for block in _lines(x, np.dtype(np.float64)):

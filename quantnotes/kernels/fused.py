@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from quantnotes.kernels import compiled
-from quantnotes.kernels.blocked import Array, Bins, DType
+from quantnotes.kernels.blocked import Array, Bins, DType, finite
 from quantnotes.kernels.compiled import Rows
 
 MOST = 1 << 22  # channels or counters, over all pieces of work: 32 MB
@@ -102,7 +102,7 @@ def fake_quantize(
     if not fits or (laid_out := _rows(scale, x, out)) is None:
         return NotImplemented
     rows, (reals, faked) = laid_out
-    params = map(_read_only, (scale.astype(into), zero_point.astype(into), scale.astype(back)))
+    params = map(_read_only, (scale.astype(into), zero_point.astype(into), finite(scale, back)))
     inputs, ends = (_read_only(reals), *_bits(reals), *params), (into.type(qmin), into.type(qmax))
     return _has_nan(compiled.run(compiled.fake_quantize, rows, *inputs, *ends, faked), x.dtype)
 
