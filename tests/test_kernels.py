@@ -1,7 +1,6 @@
 """The array loops: which of them run when, and that the fused ones give the bits of the blocked ones."""
 
 import itertools
-import mmap
 import os
 import shutil
 import subprocess
@@ -17,7 +16,7 @@ from strategies import LAYOUTS
 
 import quantnotes
 from quantnotes import INT8, Histogram, QuantParams, kernels, minmax_range, quantize
-from quantnotes.kernels import blocked, memory
+from quantnotes.kernels import blocked
 
 PACKAGE = Path(quantnotes.__file__).parent
 F4, F8 = np.dtype(np.float32), np.dtype(np.float64)
@@ -498,170 +497,19 @@ def test_a_mapped_file_is_read_as_it_is(tmp_path, mode):
         assert total == np.arange(100_000).sum() - (50_007 if mode != "r" else 0)
 
 
-@pytest.mark.skipif(not os.path.exists("/proc/self/status"), reason="memory is read from Linux's /proc")
-def test_a_histogram_of_a_large_file_takes_little_memory(tmp_path, both_kernels):
-    """The most that the process ever held, mapped pages included, for a file of 256 MB (with holes)."""
-    file = tmp_path / "x.npy"
-    x = np.lib.format.open_memmap(file, "w+", np.float32, (1 << 26,))
-    x[:: 1 << 14] = np.arange(1 << 12)
-    del x
-    done = python(
-        f"""
-        from pathlib import Path
-        import numpy as np
-        from quantnotes import Histogram
-        def peak():  # what resource.getrusage says counts the parent of a new process
-            return int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]) / 1024
-        Histogram().update(np.zeros(1 << 20, np.float32))  # what is imported and compiled at the first call
-        before, x = peak(), np.load({str(file)!r}, mmap_mode="r")
-        h = Histogram().update(x)
-        assert (h.n, h.max, h.counts[0]) == (x.size, 4095, x.size - (1 << 12) + 2)
-        print(before, peak())
-        """,
-        QUANTNOTES_KERNELS=both_kernels,
-    )
-    before, after = map(float, done.stdout.split())
-    assert after - before < 64
-    assert after < 128 or both_kernels == "numba"  # the compiler alone takes that much
-
-
-# --- memory of results --------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def kept_memory(monkeypatch):
-    """Keep the memory of small results too."""
-    if not hasattr(mmap, "MAP_PRIVATE"):
-        pytest.skip("memory is kept on Unix only")
-    monkeypatch.setattr(memory, "LEAST", 1)
-    monkeypatch.setattr(memory, "_blocks", [])
-    return memory
-
-
-def address(array):
-    return array.ctypes.data
-
-
-def test_memory_is_lent_again_when_nothing_refers_to_it(kept_memory):
-    first = address(quantize(np.ones((20, 30)), QuantParams(1.0, 0, INT8)))
-    x = np.float32([[1, 2, 3]])
-    again = quantize(x, QuantParams(1.0, 0, INT8))
-    assert address(again) == first
-    assert again.tolist() == [[1, 2, 3]]
-
-
-@pytest.mark.parametrize(
-    "keep",
-    [
-        lambda q: q,
-        lambda q: q[1:, 2],
-        lambda q: q.T[::-1],
-        lambda q: q.view(np.uint8).reshape(-1),
-        memoryview,
-        lambda q: memoryview(q)[2:],
-        np.asarray,
-        lambda q: np.frombuffer(q, np.int8),
-        lambda q: iter(q),
-        lambda q: q.flat,
-    ],
-)
-def test_whatever_looks_at_a_result_keeps_its_memory(kept_memory, keep):
-    x = np.full((5, 7), 3.0)
-    seen = keep(quantize(x, QuantParams(1.0, 0, INT8)))
-    others = [quantize(-x, QuantParams(1.0, 0, INT8)) for _ in range(3)]
-    del others
-    assert np.all(np.array(list(seen) if hasattr(seen, "__next__") else seen) == 3)
-
-
-def test_results_that_live_side_by_side_share_nothing(kept_memory):
-    results = [quantize(np.full(100, n, np.float32), QuantParams(1.0, 0, INT8)) for n in range(20)]
-    assert len({address(result) for result in results}) == 20
-    assert [set(result.tolist()) for result in results] == [{n} for n in range(20)]
-
-
-def test_only_so_much_memory_is_kept(kept_memory, monkeypatch):
-    monkeypatch.setattr(memory, "MOST", 1000)
-    quantize(np.ones(1001), QuantParams(1.0, 0, INT8))
-    assert memory._blocks == []
-    results = [quantize(np.ones(n), QuantParams(1.0, 0, INT8)) for n in (900, 1001, 800, 700)]
-    assert [len(block.memory) for block in memory._blocks] == [900, 800]
-    del results
-    quantize(np.ones(950), QuantParams(1.0, 0, INT8))
-    assert [len(block.memory) for block in memory._blocks] == [950]
-
-
-def test_a_loop_that_keeps_its_last_result_takes_turns(kept_memory):
-    """The old result still lives when the new one is made."""
-    places, codes = [], None
-    for n in range(6):
-        codes = quantize(np.full(100, n, np.float32), QuantParams(1.0, 0, INT8))
-        places.append(address(codes))
-    assert codes.tolist() == [5] * 100
-    assert places[::2] == [places[0]] * 3
-    assert places[1::2] == [places[1]] * 3
-
-
-def test_threads_are_lent_different_memory(kept_memory):
-    def work(number, wrong):
-        for _ in range(200):
-            q = quantize(np.full(2000, number, np.float32), QuantParams(1.0, 0, INT8))
-            if not np.all(q == number):
-                wrong.append(number)
-
-    wrong = []
-    threads = [threading.Thread(target=work, args=(number, wrong)) for number in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert wrong == []
-
-
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
-def test_a_forked_child_writes_to_memory_of_its_own(kept_memory):
-    python(
-        """
-        import os, warnings
-        import numpy as np
-        from quantnotes import INT8, QuantParams, quantize
-        from quantnotes.kernels import memory
-        memory.LEAST = 1
-        q = quantize(np.ones(5000), QuantParams(1.0, 0, INT8))
-        child = os.fork()
-        if not child:
-            q[:] = 7
-            os._exit(0)
-        assert os.waitpid(child, 0)[1] == 0
-        assert np.all(q == 1)
-        """
-    )
-
-
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
-def test_a_child_forked_while_memory_is_lent_is_lent_some_too(kept_memory):
-    python(
-        """
-        import os
-        import numpy as np
-        from quantnotes import INT8, QuantParams, quantize
-        from quantnotes.kernels import memory
-        memory.LEAST = 1
-        with memory._lock:
-            child = os.fork()
-            if not child:
-                os._exit(int(quantize(np.ones(5000), QuantParams(1.0, 0, INT8)).sum() != 5000))
-        assert os.waitpid(child, 0)[1] == 0
-        """
-    )
+# --- results ------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("layout", [*LAYOUTS, "contiguous"])
-def test_results_lie_in_memory_as_their_inputs_do(kept_memory, layout):
+def test_results_lie_in_memory_as_their_inputs_do(layout):
     """As NumPy's own functions do; a dense input then has a dense result."""
     x = np.random.default_rng(0).standard_normal((4, 5, 6)).astype(np.float32)
     x = LAYOUTS[layout](x) if layout in LAYOUTS else x
-    for least in (1, 1 << 40):
-        memory.LEAST = least
-        codes = quantize(x, QuantParams(0.1, 0, INT8))
-        assert codes.strides == np.empty_like(x, np.int8).strides
-        assert type(codes) is np.ndarray
+    codes = quantize(x, QuantParams(0.1, 0, INT8))
+    assert codes.strides == np.empty_like(x, np.int8).strides
+    assert type(codes) is np.ndarray
+
+
+def test_results_that_live_side_by_side_share_nothing(both_kernels):
+    results = [quantize(np.full(100, n, np.float32), QuantParams(1.0, 0, INT8)) for n in range(20)]
+    assert [set(result.tolist()) for result in results] == [{n} for n in range(20)]
