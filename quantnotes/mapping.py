@@ -219,8 +219,8 @@ def _result(out: Array | None, like: Array, dtype: np.dtype[Any], fits: Callable
         return np.empty_like(like, dtype, subok=False)
     plain = isinstance(out, np.ndarray) and not isinstance(out, np.ma.MaskedArray)
     if not (plain and fits(out.dtype)):
-        what = f"a {type(out).__name__}" + (f" of {out.dtype}" if isinstance(out, np.ndarray) else "")
-        raise TypeError(f"out must be an ndarray that holds {dtype} safely, got {what}")
+        what = out.dtype if plain else type(out)
+        raise TypeError(f"out must be an array that holds {dtype} safely, got {what}")
     if out.shape != like.shape:
         raise ValueError(f"out must have shape {like.shape}, got {out.shape}")
     if not out.flags.writeable:

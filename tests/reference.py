@@ -47,7 +47,7 @@ def dequantize(code, scale, zero_point, bits=FLOAT32):
 
 
 def finite_scale(scale, largest, farthest):
-    """The scale, reduced where the code farthest from Z would leave float32, or float64 for data beyond it."""
+    """The scale, reduced where a code would decode past float32, or float64 for data beyond it."""
     info = np.finfo(np.float64 if largest > Fraction(float(np.finfo(np.float32).max)) else np.float32)
     most = rounded(Fraction(float(info.max)) * (1 - Fraction(float(info.epsneg))), FLOAT64)
     return float(min(scale, rounded(most / farthest, FLOAT64)))
