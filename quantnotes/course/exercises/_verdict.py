@@ -1,15 +1,20 @@
-"""What an answer gets, and the pieces that the checks are made of."""
+"""`check`: find the exercise, run its check, and put the outcome into words.
+
+Not covered: what is right and wrong, which each notebook's own module says with the helpers of `_helpers`.
+"""
 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Mapping
+import sysconfig
+import traceback
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
 
 import numpy as np
 
-Check = Callable[[Any], str | None]  # takes an answer; returns None if it is right, else a hint
+from quantnotes.course.exercises._helpers import Check, Hint
 
 _MODULES = {
     "01": "mapping",
@@ -23,6 +28,13 @@ _MODULES = {
     "16": "museum",
     "17": "speed",
 }
+_NOT_THE_READERS = (  # where the frames of libraries and of generated code lie
+    str(Path(__file__).parents[2]),
+    *(sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")),
+    "<frozen ",
+    "<string>",
+    "<__array_function__",
+)
 
 
 @dataclass(frozen=True, repr=False)
@@ -61,7 +73,7 @@ def check(exercise: str, answer: object) -> Verdict:
         Notebook and number, such as "02.1".
     answer : object
         What the exercise asks for: a number, a tuple, an array or a function. None or ``...`` count as
-        no answer yet. An error inside a function is reported, not raised.
+        no answer yet. An error inside a function is reported with the line that raised it, not raised.
 
     Returns
     -------
@@ -81,10 +93,13 @@ def check(exercise: str, answer: object) -> Verdict:
     if answer is None or answer is ...:
         return Verdict(None, f"{exercise}: not answered yet.")
     try:
-        hint = checks[exercise](answer)
-    except Exception as error:  # whatever the reader's code may raise is a wrong answer, to be explained
-        hint = f"{type(error).__name__}: {error}"
-    return Verdict(hint is None, f"{exercise}: right." if hint is None else f"{exercise}: not yet. {hint}")
+        with np.errstate(all="ignore"):  # the hint says it better than NumPy's warnings
+            checks[exercise](answer)
+    except Hint as hint:
+        return Verdict(False, f"{exercise}: not yet. {hint}")
+    except Exception as error:  # anything that the reader's code raises
+        return Verdict(False, f"{exercise}: not yet. {_in_words(error)}")
+    return Verdict(True, f"{exercise}: right.")
 
 
 def _checks(exercise: str) -> Mapping[str, Check]:
@@ -97,27 +112,15 @@ def _checks(exercise: str) -> Mapping[str, Check]:
     raise ValueError(f"there is no exercise {exercise!r}: they run from 01.1 to {max(_MODULES)}.3")
 
 
-def unfinished(result: object) -> str | None:
-    """Return a hint if what a function returned is nothing yet, else None."""
-    if result is ...:
-        return "It returns ... still."
-    return "It returns None: is there a return at its end?" if result is None else None
-
-
-def differs(answer: object, expected: object, tolerance: float = 0.0) -> bool:
-    """True unless `answer` has the shape of `expected` and its values to within a relative tolerance."""
-    given, wanted = np.asarray(answer, np.float64), np.asarray(expected, np.float64)
-    if given.shape != wanted.shape:
-        return True
-    return not np.allclose(given, wanted, rtol=tolerance, atol=tolerance)
-
-
-def hint_for(answer: object, mistakes: Mapping[str, object], otherwise: str, tolerance: float = 0.0) -> str:
-    """Return the hint whose typical wrong value is the answer given, or the general one.
-
-    `mistakes` maps each hint to the answer that earns it.
-    """
-    for hint, wrong in mistakes.items():
-        if not differs(answer, wrong, tolerance):
-            return hint
-    return otherwise
+def _in_words(error: Exception) -> str:
+    """Name the error and the last line of the reader's own code on the way to it."""
+    words = f"{type(error).__name__}: {error}"
+    frames = [
+        frame
+        for frame in traceback.extract_tb(error.__traceback__)
+        if not frame.filename.startswith(_NOT_THE_READERS)
+    ]
+    if not frames:
+        return words
+    line = f": {frames[-1].line}" if frames[-1].line else ""
+    return f"{words}\n    line {frames[-1].lineno} of your code{line}"

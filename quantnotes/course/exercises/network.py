@@ -3,119 +3,160 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from quantnotes.course.exercises._verdict import Check, differs, hint_for, unfinished
+from quantnotes.course.exercises._helpers import Check, Function, Hint, Probe, alike, ask, function, numbers
 from quantnotes.grid import IntGrid
 from quantnotes.mapping import QuantParams
 from quantnotes.training import straight_through
 
-
-def _coin(answer: Any) -> str | None:
-    tail = sum(math.comb(11, k) for k in range(9, 12)) / 2**11
-    if not differs(answer, 2 * tail, 0.002):
-        return None
-    mistakes = {
-        "That is one side: before you looked, either network could have been the better one.": tail,
-        "Nine or more heads, not exactly nine.": 2 * math.comb(11, 9) / 2**11,
-        "Exactly nine heads on one side: nine or more count, and both sides.": math.comb(11, 9) / 2**11,
-        "That is the share that A wins; how often would a fair coin give as much?": 9 / 11,
-        "The images on which both are right, or both wrong, say nothing: 11 throws, not 600.": 7 / 600,
-    }
-    return hint_for(answer, mistakes, "Eleven throws of a fair coin: P(9 or more heads), times two.", 0.002)
+_TAIL = sum(math.comb(11, k) for k in range(9, 12)) / 2**11
+_SIGNAL, _NOISE = np.array([1000.0, 1, 1, 1]), np.array([100.0, 0.001, 0.001, 0.001])
+_TOKENS = 10 * np.log10(_SIGNAL / _NOISE)
+_TENSOR = 10 * np.log10(_SIGNAL.sum() / _NOISE.sum())
+_W = np.array([[-9.0, -1.76, -1.74, -0.2], [0.0, 0.3, 1.74, 2.0]])
+_TIES = np.array([0.25, 0.75, -0.25, -0.75, 1.25, -1.25])
 
 
-def _two_measures(answer: Any) -> str | None:
-    signal, error = np.array([1000.0, 1, 1, 1]), np.array([100.0, 0.001, 0.001, 0.001])
-    tokens = 10 * np.log10(signal / error)
-    tensor = 10 * np.log10(signal.sum() / error.sum())
-    if not differs(answer, (tensor, np.median(tokens)), 0.005):
-        return None
-    mistakes = {
-        "The tensor comes first, then the median token.": (np.median(tokens), tensor),
-        "The second is the mean of the four; the median is what a typical token has.": (
-            tensor,
-            tokens.mean(),
+def _both(w: Any, scale: float, qmax: int) -> tuple[Any, Any]:
+    return straight_through(w, QuantParams(scale, 0, IntGrid(-qmax, qmax)))
+
+
+def _form(found: Any) -> None:
+    if not isinstance(found, tuple | list) or len(found) != 2:
+        raise Hint("Return a pair: what the forward pass uses, and the slope.")
+
+
+def _first(answer: Function) -> Function:
+    return lambda *inputs: answer(*inputs)[0]
+
+
+def _second(answer: Function) -> Function:
+    return lambda *inputs: np.asarray(answer(*inputs)[1]) * 1.0  # True counts as 1
+
+
+def _codes(w: Any, scale: float, qmax: int, rule: Any = np.rint) -> Any:
+    return np.clip(rule(w / scale), -qmax, qmax)
+
+
+_FORWARD = function(
+    _first(_both),
+    Probe("The first is scale * clip(rint(w / scale), -qmax, qmax).", (_W, 0.5, 3)),
+    Probe(
+        "Take the scale and qmax from the arguments: with 0.1 and 7, or 1.7 and 127, the first is wrong.",
+        (_W, 0.1, 7),
+        (100 * _W, 1.7, 127),
+    ),
+    Probe("A tie goes to the even code: np.rint.", (_TIES, 0.5, 3)),
+    mistakes={
+        "These are codes: multiply by the scale again.": _codes,
+        "Clip the codes to -qmax..qmax.": lambda w, s, q: np.rint(w / s) * s,
+        "These are codes, and not clipped: clip them to -qmax..qmax, then multiply by the scale.": (
+            lambda w, s, q: np.rint(w / s)
         ),
-        "For the tensor, add up the powers first and take the logarithm last.": (
-            tokens.mean(),
-            np.median(tokens),
+        "Round to the nearest code: floor goes down.": lambda w, s, q: _codes(w, s, q, np.floor) * s,
+        "Round to the nearest code: a cast to int cuts off towards 0.": lambda w, s, q: (
+            _codes(w, s, q, np.trunc) * s
         ),
-        "These are powers already: 10 log10, not 20.": (2 * tensor, 2 * np.median(tokens)),
-        "Those are ratios; now in decibels.": (signal.sum() / error.sum(), 1000.0),
-    }
-    otherwise = "10 log10(sum of signals / sum of errors); and the median of the tokens' own 10 log10."
-    return hint_for(answer, mistakes, otherwise, 0.005)
-
-
-def _function(answer: Callable[..., Any]) -> str | None:
-    params = QuantParams(0.5, 0, IntGrid(-3, 3))
-    w = np.array([[-9.0, -1.76, -1.74, -0.2], [0.0, 0.3, 1.74, 2.0]])
-    result = answer(w.copy(), 0.5, 3)
-    parts = result if isinstance(result, tuple) else (result,)
-    hint = next(filter(None, map(unfinished, parts)), None)
-    if hint:
-        return hint
-    if len(parts) != 2:
-        return "Return a pair: what the forward pass uses, and the slope."
-    reals, slope = (np.asarray(part, np.float64) for part in parts)
-    for part, name in ((reals, "first"), (slope, "second")):
-        if part.shape != w.shape:
-            return f"The {name} has shape {part.shape}; both have that of w, one number for each weight."
-    wanted, inside = straight_through(w, params)
-    if not (differs(reals, inside) or differs(slope, wanted)):
-        return "That is the right pair in the wrong order: what the forward pass uses comes first."
-    return _forward_hint(reals, wanted, w) if differs(reals, wanted) else _slope_hint(slope, inside, w)
-
-
-def _forward_hint(reals: Any, wanted: Any, w: Any) -> str:
-    codes = w / 0.5
-    mistakes = {
-        "These are codes: multiply by the scale again.": wanted / 0.5,
-        "Clip the codes to -qmax..qmax.": np.rint(codes) * 0.5,
-        "These are codes, and not clipped: clip them to -qmax..qmax, then multiply by the scale.": np.rint(
-            codes
+        "In the forward pass the weight is rounded: only the slope pretends otherwise.": lambda w, s, q: (
+            np.clip(w, -q * s, q * s)
         ),
-        "Round to the nearest code: floor goes down.": np.clip(np.floor(codes), -3, 3) * 0.5,
-        "Round to the nearest code: a cast to int cuts off towards 0.": np.clip(np.trunc(codes), -3, 3) * 0.5,
-        "In the forward pass the weight is rounded: only the slope pretends otherwise.": np.clip(
-            w, -1.5, 1.5
+        "The grid is symmetric: its lowest code is -qmax, not -qmax - 1.": lambda w, s, q: (
+            np.clip(np.rint(w / s), -q - 1, q) * s
         ),
-        "The grid is symmetric: its lowest code is -qmax, not -qmax - 1.": np.clip(np.rint(codes), -4, 3)
-        * 0.5,
-        "Clip the codes, not the weights: qmax is a code, and it stands for scale * qmax.": (
-            np.rint(np.clip(w, -3, 3) / 0.5) * 0.5
+        "Clip the codes, not the weights: qmax is a code, and it stands for scale * qmax.": lambda w, s, q: (
+            np.rint(np.clip(w, -q, q) / s) * s
         ),
         "w is divided by the scale to make codes, and multiplied to come back: you did it the other way.": (
-            np.clip(np.rint(w * 0.5), -3, 3) / 0.5
+            lambda w, s, q: np.clip(np.rint(w * s), -q, q) / s
         ),
-    }
-    return hint_for(reals, mistakes, "The first is scale * clip(rint(w / scale), -qmax, qmax).")
-
-
-def _slope_hint(slope: Any, inside: Any, w: Any) -> str | None:
-    if not differs(slope, inside):
-        return None
-    mistakes = {
+    },
+)
+_SLOPE = function(
+    _second(_both),
+    Probe("The slope is 1 where rint(w / scale) lies in -qmax..qmax, and 0 elsewhere.", (_W, 0.5, 3)),
+    Probe(
+        "The slope of the first example is right, but not with another scale or qmax: take them from the "
+        "arguments.",
+        (_W, 0.1, 7),
+        (_W, 0.5, 1),
+        (100 * _W, 1.7, 127),
+        (np.array([1.75, -1.75, 1.25]), 0.5, 3),
+    ),
+    mistakes={
         "That is the true slope, and nothing would ever be learnt: pretend that rounding is the identity.": (
-            np.zeros(w.shape)
+            lambda w, s, q: np.zeros(w.shape)
         ),
-        "What is clipped does not move with the weight: its slope is 0.": np.ones(w.shape),
-        "It is the other way round: 1 inside, 0 where the weight is clipped.": ~inside,
+        "What is clipped does not move with the weight: its slope is 0.": lambda w, s, q: np.ones(w.shape),
+        "It is the other way round: 1 inside, 0 where the weight is clipped.": lambda w, s, q: (
+            1.0 - _both(w, s, q)[1]
+        ),
         "1.74 is rounded to 1.5, not clipped: a weight is clipped where rint(w / scale) leaves the grid. "
-        "(TensorFlow draws the line at 1.5; PyTorch and this notebook at 1.75.)": np.abs(w) <= 1.5,
-        "The lowest code is -qmax: -1.76 asks for code -4, and is clipped.": (w > -2.25) & (w < 1.75),
-        "The slope is 1, not the scale: when w moves by a step, the rounded weight moves by the same step.": (
-            0.5 * inside
+        "(TensorFlow draws the line at 1.5; PyTorch and this notebook at 1.75.)": lambda w, s, q: (
+            1.0 * (np.abs(w) <= q * s)
         ),
-        "The slope is 1 / scale for the codes; but the reals move as far as w does.": inside / 0.5,
-    }
-    return hint_for(
-        slope, mistakes, "The slope is 1 where rint(w / scale) lies in -qmax..qmax, and 0 elsewhere."
-    )
+        "The lowest code is -qmax: -1.76 asks for code -4, and is clipped.": lambda w, s, q: (
+            1.0 * ((np.rint(w / s) >= -q - 1) & (np.rint(w / s) <= q))
+        ),
+        "The slope is 1, not the scale: when w moves by a step, the rounded weight moves by the same step.": (
+            lambda w, s, q: s * _both(w, s, q)[1]
+        ),
+        "The slope is 1 / scale for the codes; but the reals move as far as w does.": lambda w, s, q: (
+            _both(w, s, q)[1] / s
+        ),
+        "Clipped at one end is clipped: both ends count.": lambda w, s, q: 1.0 * (np.rint(w / s) <= q),
+    },
+)
 
 
-CHECKS: dict[str, Check] = {"09.1": _coin, "09.2": _two_measures, "09.3": _function}
+def _pretend(answer: Function) -> None:
+    found = ask(answer, _W, 0.5, 3)
+    _form(found)
+    for part, name in zip(found, ("first", "second"), strict=True):
+        if np.shape(part) != _W.shape:
+            raise Hint(
+                f"The {name} has shape {np.shape(part)}; both have that of w, a number for each weight."
+            )
+    slope, reals = (1.0 * np.asarray(part) for part in found)
+    if alike((reals, slope), _both(_W, 0.5, 3)):
+        raise Hint("That is the right pair in the wrong order: what the forward pass uses comes first.")
+    _FORWARD(_first(answer))
+    _SLOPE(_second(answer))
+
+
+CHECKS: dict[str, Check] = {
+    "09.1": numbers(
+        2 * _TAIL,
+        {
+            "That is one side: before you looked, either network could have been the better one.": _TAIL,
+            "Nine or more heads, not exactly nine.": 2 * math.comb(11, 9) / 2**11,
+            "Exactly nine heads on one side: nine or more count, and both sides.": math.comb(11, 9) / 2**11,
+            "That is the share that A wins; how often would a fair coin give as much?": 9 / 11,
+            "The images on which both are right, or both wrong, say nothing: 11 throws, not 600.": 7 / 600,
+        },
+        "Eleven throws of a fair coin: P(9 or more heads), times two.",
+        decimals=3,
+    ),
+    "09.2": numbers(
+        (_TENSOR, np.median(_TOKENS)),
+        {
+            "The tensor comes first, then the median token.": (np.median(_TOKENS), _TENSOR),
+            "The second is the mean of the four; the median is what a typical token has.": (
+                _TENSOR,
+                _TOKENS.mean(),
+            ),
+            "For the tensor, add up the powers first and take the logarithm last.": (
+                _TOKENS.mean(),
+                np.median(_TOKENS),
+            ),
+            "These are powers already: 10 log10, not 20.": (2 * _TENSOR, 2 * np.median(_TOKENS)),
+            "Those are ratios; now in decibels.": (_SIGNAL.sum() / _NOISE.sum(), 1000.0),
+            "Signal over error, not error over signal: both are positive.": (-_TENSOR, -np.median(_TOKENS)),
+        },
+        "10 log10(sum of signals / sum of errors); and the median of the tokens' own 10 log10.",
+        decimals=1,
+    ),
+    "09.3": _pretend,
+}

@@ -18,7 +18,7 @@ from quantnotes.course.museum import (
     searches,
     zero_point,
 )
-from quantnotes.course.museum.cases import Curves, Exhibit, Specimen, specimens_of
+from quantnotes.course.museum.cases import Curves, Exhibit, Specimen, library, specimens_of
 from quantnotes.course.museum.hunting import Hunt, hunt
 from quantnotes.course.museum.labels import Catalogue
 
@@ -31,6 +31,7 @@ __all__ = [
     "Specimen",
     "catalogue",
     "hunt",
+    "library",
     "specimen",
     "specimens",
 ]

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import functools
 import importlib
-from collections.abc import Callable, Iterator
+import inspect
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from types import SimpleNamespace
+from types import FunctionType, SimpleNamespace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -113,20 +114,15 @@ class Specimen:
         return right
 
     def library(self) -> SimpleNamespace:
-        """Return all public names of `quantnotes`, the wrong function in the place of the right one.
+        """Return all public names of `quantnotes`, with the wrong function instead of the right one.
 
         Other functions keep on calling the right one. Of a class, the method alone is replaced.
         """
-        library = copy_of_the_right_library()
-        outer, *method = self.target.split(".")[1:]
-        right = getattr(library, outer)
-        wrong = type(outer, (right,), {"__slots__": (), method[0]: self.wrong}) if method else self.wrong
-        setattr(library, outer, wrong)
-        return library
+        return library({self.target: self.wrong})
 
     def curves(self) -> Curves:
         """Return what its exhibit shows of the right function and of the wrong one."""
-        right, wrong = (_answers(self.exhibit, library) for library in (right_library(), self.library()))
+        right, wrong = (_answers(self.exhibit, qn) for qn in (right_library(), self.library()))
         return Curves(self.exhibit.x, right, wrong)
 
 
@@ -135,9 +131,46 @@ def right_library() -> Any:
     return importlib.import_module("quantnotes")
 
 
-def copy_of_the_right_library() -> SimpleNamespace:
-    """Return all public names of `quantnotes`, shown like a wrong library: nobody knows it by its looks."""
-    return SimpleNamespace(**{name: getattr(right_library(), name) for name in right_library().__all__})
+def library(wrong: Mapping[str, Function] | None = None) -> SimpleNamespace:
+    """Return all public names of `quantnotes`, some functions or methods replaced.
+
+    Whatever a specimen may replace is a stand-in here, right or wrong, with the name and the signature of the
+    right one: only what it returns tells them apart.
+
+    Parameters
+    ----------
+    wrong : mapping of str to callable, optional
+        Functions by their target, such as ``"quantnotes.quantize"``.
+    """
+    right, wrong = right_library(), wrong or {}
+    names = {name: getattr(right, name) for name in right.__all__}
+    for name, value in names.items():
+        if isinstance(value, FunctionType):
+            names[name] = _stand_in(value, wrong.get(f"quantnotes.{name}", value))
+    for name, methods in _REPLACED_METHODS.items():
+        outer = names[name]
+        body: dict[str, Any] = {
+            method: _stand_in(getattr(outer, method), wrong.get(f"quantnotes.{name}.{method}"))
+            for method in methods
+        }
+        body |= {"__slots__": (), "__module__": outer.__module__, "__doc__": outer.__doc__}
+        names[name] = type(name, (outer,), body)
+    return SimpleNamespace(**names)
+
+
+_REPLACED_METHODS = {"Histogram": ("update", "merge"), "Calibrator": ("observe",)}
+
+
+def _stand_in(right: Function, other: Function | None) -> Function:
+    function = other or right
+
+    @functools.wraps(right)
+    def stand_in(*args: Any, **kwargs: Any) -> Any:
+        return function(*args, **kwargs)
+
+    stand_in.__signature__ = inspect.signature(right)  # type: ignore[attr-defined]
+    del stand_in.__wrapped__
+    return stand_in
 
 
 def _answers(exhibit: Exhibit, library: Any) -> Array:

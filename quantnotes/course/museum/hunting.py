@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from quantnotes.course.museum.cases import Specimen, copy_of_the_right_library
+from quantnotes.course.museum.cases import Specimen, library
 
 
 @dataclass(frozen=True)
@@ -80,11 +80,11 @@ def hunt(is_right: Callable[[Any], bool], specimens: Sequence[Specimen]) -> Hunt
     (['cast for round', 'floor for round'], False)
     """
 
-    def answer(library: Any) -> bool:
+    def answer(qn: Any) -> bool:
         try:
-            return bool(is_right(library))
+            return bool(is_right(qn))
         except Exception:  # a wrong library may break the property
             return False
 
     caught = tuple(specimen for specimen in specimens if not answer(specimen.library()))
-    return Hunt(tuple(specimens), caught, not answer(copy_of_the_right_library()))
+    return Hunt(tuple(specimens), caught, not answer(library()))
