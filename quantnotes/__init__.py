@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from quantnotes.comparison.array import Comparison as Comparison
     from quantnotes.comparison.survey import Survey as Survey
     from quantnotes.comparison.survey import compare as compare
+    from quantnotes.dynamic import quantize_dynamic as quantize_dynamic
     from quantnotes.entropy import entropy_range as entropy_range
     from quantnotes.equivalence import hadamard as hadamard
     from quantnotes.equivalence import rotate as rotate
@@ -45,6 +46,8 @@ if TYPE_CHECKING:
     from quantnotes.mse import mse_range as mse_range
     from quantnotes.outliers import histogram_range as histogram_range
     from quantnotes.outliers import shortest_range as shortest_range
+    from quantnotes.params_file import load_params as load_params
+    from quantnotes.params_file import save_params as save_params
     from quantnotes.percentile import percentile_range as percentile_range
     from quantnotes.ranges import Range as Range
     from quantnotes.ranges import minmax_range as minmax_range
@@ -62,6 +65,7 @@ _MODULES = {  # the public names by the module that defines them
     "calibration": ["Calibrator", "choose_range", "make_params"],
     "comparison.array": ["Comparison"],
     "comparison.survey": ["Survey", "compare"],
+    "dynamic": ["quantize_dynamic"],
     "entropy": ["entropy_range"],
     "equivalence": ["hadamard", "rotate", "smooth_factors"],
     "grid": ["INT2", "INT4", "INT8", "INT8_NARROW", "INT16", "UINT2", "UINT4", "UINT8", "UINT16", "IntGrid"],
@@ -79,6 +83,7 @@ _MODULES = {  # the public names by the module that defines them
     "mapping": ["QuantParams", "dequantize", "fake_quantize", "quantize"],
     "mse": ["mse_range"],
     "outliers": ["histogram_range", "shortest_range"],
+    "params_file": ["load_params", "save_params"],
     "percentile": ["percentile_range"],
     "ranges": ["Range", "minmax_range"],
     "rounding": ["gptq"],

@@ -7,8 +7,8 @@ Not covered: how they are chosen, see :mod:`quantnotes.asymmetric` and :mod:`qua
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, fields
 from functools import cache, cached_property, partial
 from typing import Any
 
@@ -46,7 +46,8 @@ class QuantParams:
         The codes that may be used.
     axis : int or tuple of int, optional
         The axes that keep S and Z of their own; with `block_size`, those that are cut into blocks. None: one
-        S and one Z for the whole tensor.
+        S and one Z for the whole tensor. Axis -1 and axis 1 make unequal parameters, since the rank of the
+        data is not known here.
     block_size : int or tuple of int, optional
         Values along `axis` that share S and Z, as in ONNX's blocked QuantizeLinear, or as many for each of
         several axes; the last block of each run may be shorter. S has the shape of the data, but for
@@ -138,6 +139,53 @@ class QuantParams:
             del named["block_size"]
         return f"QuantParams({', '.join(f'{name}={value!r}' for name, value in named.items())})"
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return the parameters as numbers, strings, lists and dicts, ready for JSON.
+
+        Returns
+        -------
+        dict
+            `scale` and `zero_point` as numbers or nested lists, `grid` as a dict of `qmin` and `qmax`, `axis`
+            and `block_size` as an int, a list or None. Floats are exact.
+
+        Examples
+        --------
+        >>> QuantParams(0.5, 1, IntGrid(-4, 3)).to_dict()  # doctest: +NORMALIZE_WHITESPACE
+        {'scale': 0.5, 'zero_point': 1, 'grid': {'qmin': -4, 'qmax': 3},
+         'axis': None, 'block_size': None}
+        """
+        return {
+            "scale": np.asarray(self.scale).tolist(),
+            "zero_point": np.asarray(self.zero_point).tolist(),
+            "grid": {"qmin": self.grid.qmin, "qmax": self.grid.qmax},
+            "axis": list(self.axis) if isinstance(self.axis, tuple) else self.axis,
+            "block_size": list(self.block_size) if isinstance(self.block_size, tuple) else self.block_size,
+        }
+
+    @classmethod
+    def from_dict(cls, d: Mapping[str, Any]) -> QuantParams:
+        """Return the parameters that :meth:`to_dict` described.
+
+        Parameters
+        ----------
+        d : mapping
+            All keys of :meth:`to_dict`, and no others.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If `d` is no mapping, a key is missing or unknown, or a value is none of `QuantParams`.
+
+        Examples
+        --------
+        >>> params = QuantParams([0.1, 0.2], [0, 0], IntGrid(-4, 3), axis=0)
+        >>> QuantParams.from_dict(params.to_dict()) == params
+        True
+        """
+        values = dict(_checked_keys(d, [field.name for field in fields(cls)], "d"))
+        values["grid"] = IntGrid(**_checked_keys(values["grid"], ["qmin", "qmax"], "grid"))
+        return cls(**values)
+
     @property
     def range(self) -> Range:
         """The reals that can be represented: S(qmin - Z) to S(qmax - Z)."""
@@ -149,6 +197,15 @@ class QuantParams:
         """The largest magnitude of a decoded code."""
         with np.errstate(over="ignore"):
             return float(np.max(np.abs(self.range)))
+
+
+def _checked_keys(d: object, keys: list[str], name: str) -> Mapping[str, Any]:
+    """Return `d` if it is a mapping of exactly these keys."""
+    if not isinstance(d, Mapping):
+        raise TypeError(f"{name} must be a mapping of {', '.join(keys)}, got {type(d).__name__}")
+    if set(d) != set(keys):
+        raise ValueError(f"{name} must have the keys {', '.join(keys)}, got {', '.join(map(repr, d))}")
+    return d
 
 
 def check_params(params: QuantParams, name: str = "params") -> None:

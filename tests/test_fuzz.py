@@ -6,11 +6,14 @@ against the plain reference, and input that the contract allows must not be refu
 
 import contextlib
 import functools
+import json
 import signal
+import tempfile
 import threading
 import time
 import warnings
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -52,6 +55,7 @@ from quantnotes import (
     histogram_range,
     int_matmul,
     ledger_table,
+    load_params,
     matmul_terms,
     minmax_range,
     mse_range,
@@ -59,7 +63,9 @@ from quantnotes import (
     percentile_range,
     quantize,
     quantize_bias,
+    quantize_dynamic,
     requantize,
+    save_params,
     shortest_range,
     symmetric_params,
     unpack_int4,
@@ -1001,6 +1007,49 @@ def test_compare(x, bits, tensor):
 def test_samples(name):
     for call in (quantnotes.samples.load, quantnotes.samples.describe):
         assert attempt(call, name) is REFUSED
+
+
+@given(anything, any_grid, seldom(st.sampled_from(["asymmetric", "symmetric"]), odd_scalars), axes)
+def test_quantize_dynamic(x, grid, scheme, axis):
+    found = attempt(quantize_dynamic, x, grid, scheme, axis=axis)
+    bounds = attempt(minmax_range, x, axis=axis)
+    if found is REFUSED:
+        both = scheme in ("asymmetric", "symmetric") and isinstance(grid, IntGrid) and bounds is not REFUSED
+        assert not both or (scheme == "symmetric" and grid.qmin > -grid.qmax) or np.max(np.abs(bounds)) > 3e38
+    else:
+        codes, params = found
+        make = asymmetric_params if scheme == "asymmetric" else symmetric_params
+        assert params == make(*bounds, grid, axis=axis)
+        np.testing.assert_array_equal(codes, quantize(x, params))
+
+
+@given(seldom(st.dictionaries(st.text(max_size=3), seldom(tensor_params(), anything), max_size=3), anything))
+def test_save_params(params):
+    with tempfile.TemporaryDirectory() as folder:
+        path = f"{folder}/params.json"
+        if attempt(save_params, path, params) is REFUSED:
+            assert not (isinstance(params, dict) and all(isinstance(p, QuantParams) for p in params.values()))
+        else:
+            assert attempt(load_params, path) == params
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=3),
+    lambda s: (
+        st.lists(s, max_size=3)
+        | st.dictionaries(st.sampled_from(["scale", "zero_point", "grid", "axis", "block_size", "x"]), s)
+    ),
+    max_leaves=9,
+)
+
+
+@given(json_values)
+def test_load_params(content):
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "params.json")
+        path.write_text(json.dumps(content))
+        found = attempt(load_params, path)
+        assert found is REFUSED or all(isinstance(params, QuantParams) for params in found.values())
 
 
 MADE_BY_OTHERS = {
