@@ -3,22 +3,24 @@
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
+PAGES := .venv/pages
 EXTRAS := .venv/extras
 ROOT_FLAG := $(shell [ "$$(id -u)" = 0 ] && echo --allow-root)
 LAB_FLAGS ?=
 BENCH_FLAGS ?=
 
-.PHONY: help lab test test-pages test-extras notebooks lint fuzz mutants bench binder-badge clean
+.PHONY: help lab test gate test-pages test-extras notebooks lint fuzz mutants bench binder-badge clean
 
 help:
 	@echo "make lab        open the notebooks in JupyterLab"
 	@echo "make test       lint, types, unit tests, doctests, and every notebook"
-	@echo "make test-pages the notebooks in JupyterLab in a real browser, and their memory"
-	@echo "make test-extras the same tests with Numba and Dask, which it installs into .venv"
+	@echo "make gate       the bug museum: do the tests kill every specimen?"
+	@echo "make test-pages the notebooks in JupyterLab in a real browser, and Binder's environment"
+	@echo "make test-extras what Numba and Dask change; it installs both into .venv"
 	@echo "make notebooks  run all notebooks in place and put their metadata in order"
 	@echo "make lint       ruff and mypy alone"
 	@echo "make fuzz       odd input to every public function, in the long form"
-	@echo "make mutants    change the basic modules line by line: do the tests notice?"
+	@echo "make mutants    change the modules line by line: do the tests notice?"
 	@echo "make bench      speed and memory, as ratios taken in one run"
 	@echo "make binder-badge  write Binder's badge into README.md, from the remote called origin"
 	@echo "make clean      remove .venv and what tools left behind"
@@ -27,6 +29,10 @@ $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[notebooks,test]"
 	@touch $(READY)
+
+$(PAGES): $(READY)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[pages]"
+	@touch $(PAGES)
 
 $(EXTRAS): $(READY)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[fast,scale,bench]"
@@ -44,11 +50,15 @@ lint: $(READY)
 test: lint
 	$(BIN)/pytest
 
-test-pages: $(READY)
+gate: $(READY)
+	$(BIN)/pytest -m gate tests
+
+test-pages: $(PAGES)
 	$(BIN)/pytest tests/pages
 
 test-extras: $(EXTRAS)
-	$(BIN)/pytest
+	$(BIN)/pytest -m extras tests
+	$(BIN)/pytest quantnotes/distributed.py
 
 notebooks: $(READY)
 	$(BIN)/python tools/make_picture.py

@@ -27,7 +27,9 @@ settings.register_profile(  # the museum's gate: many runs, and no time is spent
 )
 settings.load_profile("ci" if os.environ.get("CI") else "local")
 
-LOOPS = ["numpy", "numba"] if importlib.util.find_spec("numba") else ["numpy"]
+LOOPS = ["numpy"]
+if importlib.util.find_spec("numba"):
+    LOOPS.append(pytest.param("numba", marks=pytest.mark.extras))
 
 
 @pytest.fixture(params=LOOPS, scope="module")

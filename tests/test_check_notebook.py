@@ -148,7 +148,7 @@ def test_an_assert_beside_a_shown_value(make):
         ("executed", [code("a = 1")], "02_a.ipynb"),
         ("neutral_metadata", [code("a", tags=["raises-exception"])], "02_a.ipynb"),
         ("neutral_metadata", [code("a", scrolled=True)], "02_a.ipynb"),
-        ("no_machine_path", [code("a", printed("see /ho" "me/me/x"))], "02_a.ipynb"),
+        ("no_machine_path", [code("a", printed("see " + "/home" + "/me/x"))], "02_a.ipynb"),
         ("described_figures", [code("a", PICTURE), prose("no caption")], "00_a.ipynb"),
         ("described_figures", [code("a", {**PICTURE, "metadata": {}}), prose("*Figure 1.* A")], "00_a.ipynb"),
         ("described_figures", [code("a", PICTURE), prose("*Figure 1.* A")], "02_a.ipynb"),

@@ -12,6 +12,8 @@ da = pytest.importorskip("dask.array")
 diagnostics = pytest.importorskip("dask.diagnostics")
 distributed = pytest.importorskip("distributed")
 ours = pytest.importorskip("quantnotes.distributed")
+
+pytestmark = pytest.mark.extras
 calibrate, histogram = ours.calibrate, ours.histogram
 
 X = np.random.default_rng(0).standard_normal((40, 30, 20)).astype(np.float32)

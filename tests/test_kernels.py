@@ -18,6 +18,8 @@ import quantnotes
 from quantnotes import INT8, Histogram, QuantParams, kernels, minmax_range, quantize
 from quantnotes.kernels import blocked
 
+pytestmark = pytest.mark.extras
+
 PACKAGE = Path(quantnotes.__file__).parent
 F4, F8 = np.dtype(np.float32), np.dtype(np.float64)
 REALS = [F4, F8]

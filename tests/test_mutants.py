@@ -167,6 +167,7 @@ def gate():
     return results
 
 
+@pytest.mark.gate
 @each
 def test_is_killed_by_an_assertion_of_the_project(specimen, gate, record_property):
     """Not by an error alone: a function that is merely broken would raise as well."""
@@ -175,6 +176,7 @@ def test_is_killed_by_an_assertion_of_the_project(specimen, gate, record_propert
     record_property("killed_by", (specimen.name, result["killed_by"]))
 
 
+@pytest.mark.gate
 @pytest.mark.parametrize("group", CONTROLS)
 def test_the_same_without_the_mistakes_passes(group, gate):
     result = gate[group]

@@ -4,7 +4,6 @@ import ast
 import inspect
 import itertools
 import re
-import shutil
 import subprocess
 import sys
 import tomllib
@@ -146,34 +145,14 @@ def test_environments_agree_on_versions():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     extras = project["optional-dependencies"]
     for requirement in [*project["dependencies"], *itertools.chain(*extras.values())]:
-        assert re.split(r"[>=<[]", requirement)[0] in exact, requirement
+        name = re.split(r"[>=<[]", requirement)[0]
+        assert name in exact or name == "quantnotes", requirement
     assert project["version"] == quantnotes.__version__
 
 
 def test_constraints_name_no_place():
     for line in (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines():
         assert re.fullmatch(r"#.*|[A-Za-z0-9._-]+==[A-Za-z0-9.]+", line), line
-
-
-def test_repo2docker_reads_binder(tmp_path):
-    copy = tmp_path / "checkout"
-    copy.mkdir()
-    for path in tracked():
-        place = copy / path.relative_to(ROOT)
-        place.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(path, place)
-    tool = Path(sys.executable).with_name("jupyter-repo2docker")
-    done = subprocess.run([tool, "--no-build", "--debug", "."], cwd=copy, capture_output=True, text=True)
-    dockerfile = done.stdout + done.stderr
-    assert done.returncode == 0, dockerfile
-    assert "unspecified" not in dockerfile
-    python = dict(entry.split("=") for entry in conda("binder/environment.yml") if "=" in entry)["python"]
-    assert re.search(rf"(?i)python.{{0,20}}{re.escape(python)}\b", dockerfile)
-    environment = dockerfile.index("binder/environment.yml")
-    sources = re.search(r"COPY --chown=\S+ src/ ", dockerfile)
-    assert sources
-    assert environment < sources.start()
-    assert re.search(r"\./binder/postBuild|binder/postBuild", dockerfile)
 
 
 def test_post_build_is_strict():
@@ -187,6 +166,7 @@ def test_continuous_integration_calls_make_test():
     lines = (ROOT / ".ci" / "run").read_text(encoding="utf-8").splitlines()
     assert [line for line in lines if line.startswith("make")] == [
         "make test",
+        "make gate",
         "make test-pages",
         "make test-extras",
     ]
@@ -207,9 +187,9 @@ FORBIDDEN = {
 
 def test_no_machine_paths_and_no_hosts():
     for path in tracked():
-        if path.suffix in (".npy", ".png") or path == Path(__file__):
+        if path == Path(__file__):
             continue
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8", errors="replace")  # some are arrays and pictures
         for what, pattern in FORBIDDEN.items():
             found = pattern.search(text)
             assert not found, f"{path.relative_to(ROOT)} holds {what}: {found.group()!r}"

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.extras
+
 ROOT = Path(__file__).parent.parent
 RESULTS = json.loads((ROOT / "notebooks" / "data" / "speed.json").read_text(encoding="utf-8"))
 NOTEBOOK = json.loads((ROOT / "notebooks" / "17_speed_and_scale.ipynb").read_text(encoding="utf-8"))

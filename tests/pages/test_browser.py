@@ -26,6 +26,7 @@ SETTINGS = {  # every cell in the page, not just those in view; no news, no simp
     "apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},
 }
 
+pytest.importorskip("playwright")
 pytestmark = pytest.mark.skipif(
     CHROMIUM is None, reason="no Chromium is installed (Debian's package: chromium)"
 )
@@ -142,11 +143,10 @@ def test_notebook(name, lab, page):
     address, folder = lab
     notebook = json.loads((folder / name).read_text(encoding="utf-8"))
     code = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
-    intended = sum("raises-exception" in cell["metadata"].get("tags", []) for cell in code)
     assert run_all(page, address, name) == len(code)
     red = ("stderr", "error")  # JupyterLab shows a traceback as one or the other
     shown = [f".jp-OutputArea-output[data-mime-type='application/vnd.jupyter.{kind}']" for kind in red]
-    assert page.locator(", ".join(shown)).count() == intended
+    assert page.locator(", ".join(shown)).count() == 0
     if not any("_explorer()" in "".join(cell["source"]) for cell in code):
         return
     figure = page.locator("img.widget-image")
