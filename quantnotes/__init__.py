@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from quantnotes.histogram import Histogram as Histogram
     from quantnotes.integer import MatmulTerms as MatmulTerms
     from quantnotes.integer import fixed_point_multiplier as fixed_point_multiplier
+    from quantnotes.integer import int_conv as int_conv
     from quantnotes.integer import int_matmul as int_matmul
     from quantnotes.integer import matmul_terms as matmul_terms
     from quantnotes.integer import pack_int4 as pack_int4
@@ -73,6 +74,7 @@ _MODULES = {  # the public names by the module that defines them
     "integer": [
         "MatmulTerms",
         "fixed_point_multiplier",
+        "int_conv",
         "int_matmul",
         "matmul_terms",
         "pack_int4",

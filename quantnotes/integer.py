@@ -3,8 +3,8 @@
 With r = S(q - Z) for the data and for the weight, a layer is ``Sx Sw sum (qx - Zx)(qw - Zw)``: integers,
 except the two scales in front, which `fixed_point_multiplier` turns into an integer and a shift.
 
-Not covered: whole networks, convolutions, and the instructions of any processor. Results are what int32
-accumulators give as long as nothing overflows them.
+Not covered: whole networks, and the instructions of any processor. Results are what int32 accumulators give
+as long as nothing overflows them.
 """
 
 from __future__ import annotations
@@ -17,11 +17,14 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from quantnotes.checks import as_integers, as_real, held, nan_error
+from quantnotes.checks import as_int, as_integers, as_real, held, nan_error
+from quantnotes.convolution import Pads, Pair, Windows, check_shapes, convolve
+from quantnotes.granularity import Granularity
 from quantnotes.grid import IntGrid, check_grid
 from quantnotes.mapping import QuantParams, check_params
 
 EXACT = 2**53  # float64 holds every integer up to here
+EXACT32 = 2**24  # and float32 up to here
 INT32 = np.iinfo(np.int32)
 M0_BITS = 31  # m0 has its highest bit at 2**30: as many digits as int32 can give
 MIN_SHIFT = 1 - M0_BITS  # the whole shift to the right, 31 + shift, is at least 1: something is rounded off
@@ -119,8 +122,7 @@ def _products(x: Array, w: Array) -> Array:
     BLAS multiplies floats only. float64 holds the integers of a sum as long as it stays within 2**53, so K is
     cut into pieces that do (for 8-bit codes, a single one), and the pieces are added in int64.
     """
-    largest = [max(abs(int(q.min())), abs(int(q.max()))) if q.size else 0 for q in (x, w)]
-    piece = max(EXACT // max(largest[0] * largest[1], 1), 1)
+    piece = max(EXACT // max(_largest(x) * _largest(w), 1), 1)
     total: Any = 0
     for start in range(0, max(x.shape[-1], 1), piece):
         left = x[..., start : start + piece].astype(np.float64)
@@ -228,6 +230,101 @@ def int_matmul(
     x, w, zx, zw, added = _operands(qx, qw, x_params, w_params)
     sums = _dropped(_products(x - zx, w - zw), added)
     return _as_int32(sums if bias is None else sums + _checked_bias(bias, sums.shape), "results")
+
+
+def int_conv(
+    qx: ArrayLike,
+    qw: ArrayLike,
+    x_params: QuantParams,
+    w_params: QuantParams,
+    *,
+    bias: ArrayLike | None = None,
+    strides: Pair = 1,
+    pads: Pads = 0,
+    dilations: Pair = 1,
+    groups: int = 1,
+) -> Array:
+    """Convolve codes in two dimensions, zero points corrected: ``sum (qx - Zx)(qw - Zw)``, exactly.
+
+    Parameters
+    ----------
+    qx : array_like of integers, shape (images, channels, height, width)
+        Codes of the data.
+    qw : array_like of integers, shape (outputs, channels / groups, kernel height, kernel width)
+        Codes of the weight.
+    x_params : QuantParams
+        Zero point and grid of the data, per tensor.
+    w_params : QuantParams
+        Those of the weight, per tensor or one for each output (``axis=0``).
+    bias : array_like of integers, shape (outputs,), optional
+        What :func:`quantize_bias` makes; added to the sums.
+    strides, dilations : int or tuple of two int, default 1
+        Vertical and horizontal, or one for both.
+    pads : int, or tuple of two or four int, default 0
+        One for all sides; vertical and horizontal; or top, left, bottom and right, as in ONNX. The border
+        holds the code Zx, which stands for 0.
+    groups : int, default 1
+        Each group of outputs reads its own group of channels. As many as channels: a depthwise convolution.
+
+    Returns
+    -------
+    ndarray of int32, shape (images, outputs, height, width)
+        In units of ``Sx * Sw``; ``requantize(..., axis=1)`` makes codes of them.
+
+    Raises
+    ------
+    TypeError
+        If codes or bias are no integers, parameters no QuantParams, or another argument is no integer.
+    ValueError
+        If a code is outside its grid or the bias outside int32, shapes or groups do not fit, a stride, pad or
+        dilation is out of range, a scale cannot be taken out of the sum, or a result leaves int32: the
+        message says how many do, and how far.
+
+    Notes
+    -----
+    The weight is not flipped: as in every framework, this is a cross-correlation. Sums are computed in a
+    float type that holds them exactly. ONNX Runtime's ConvInteger gives the same numbers.
+
+    Examples
+    --------
+    >>> from quantnotes import UINT8
+    >>> params = QuantParams(1.0, 10, UINT8)
+    >>> int_conv([[[[11, 12, 13]]]], [[[[11, 11, 11]]]], params, params, pads=(0, 1)).tolist()
+    [[[[3, 6, 5]]]]
+    """
+    check_params(x_params, "x_params")
+    check_params(w_params, "w_params")
+    x = as_integers(qx, "qx", x_params.grid.qmin, x_params.grid.qmax)
+    w = as_integers(qw, "qw", w_params.grid.qmin, w_params.grid.qmax)
+    groups = check_shapes(x.shape, w.shape, groups, ("qx", "qw"))
+    windows = Windows.of(w.shape[2:], strides, pads, dilations)
+    _check_unblocked(x_params, "x_params")
+    _check_unblocked(w_params, "w_params")
+    if x_params.axis is not None or w_params.granularity.positions(4) not in ((), (0,)):
+        raise ValueError(
+            "x_params must be per tensor, and w_params per tensor or with axis=0: another scale stays inside "
+            f"the sum and cannot be taken out; got axis={x_params.axis} and axis={w_params.axis}"
+        )
+    x = x.astype(np.int32) - np.int32(x_params.zero_point)
+    w = w.astype(np.int32) - w_params.granularity.expand(np.asarray(w_params.zero_point, np.int32), w.shape)
+    farthest = int(np.abs(w).sum(axis=(1, 2, 3), dtype=np.int64).max(initial=0)) * _largest(x)
+    exact = _exact_type(farthest)
+    sums = convolve(x.astype(exact), w.astype(exact), windows, groups)
+    if bias is not None:
+        added = as_integers(bias, "bias", INT32.min, INT32.max, "quantize_bias").astype(np.int64)
+        if added.shape != w.shape[:1]:
+            raise ValueError(f"bias must have shape ({len(w)},), one for each output, got {added.shape}")
+        sums = sums.astype(np.int64) + added[:, None, None]
+    return _as_int32(sums, "results")
+
+
+def _largest(values: Array) -> int:
+    return max(abs(int(values.min())), abs(int(values.max()))) if values.size else 0
+
+
+def _exact_type(bound: int) -> Any:
+    """Return the fastest type that holds every integer up to `bound`: BLAS multiplies floats only."""
+    return np.float32 if bound <= EXACT32 else np.float64 if bound <= EXACT else np.int64
 
 
 def _checked_bias(bias: ArrayLike, shape: tuple[int, ...]) -> Array:
@@ -362,19 +459,24 @@ def fixed_point_multiplier(m: ArrayLike) -> tuple[Any, Any]:
     return (m0, shift) if reals.ndim else (np.int32(m0), int(shift))
 
 
-def requantize(acc: ArrayLike, m0: ArrayLike, shift: ArrayLike, zero_point: int, grid: IntGrid) -> Array:
+def requantize(
+    acc: ArrayLike, m0: ArrayLike, shift: ArrayLike, zero_point: int, grid: IntGrid, *, axis: int = -1
+) -> Array:
     """Scale an accumulator down to codes: ``clip(round(acc * m0 * 2**-31 * 2**-shift) + Z)``, in integers.
 
     Parameters
     ----------
-    acc : array_like of integers, shape (..., N)
+    acc : array_like of integers
         Any int32, with the bias added.
-    m0, shift : int, or array_like of integers, shape (N,)
-        As :func:`fixed_point_multiplier` makes them; one a channel goes along the last axis.
+    m0, shift : int, or array_like of integers, shape (channels,)
+        As :func:`fixed_point_multiplier` makes them.
     zero_point : int
         Z of the result.
     grid : IntGrid
         The codes that the result may use.
+    axis : int, default -1
+        The axis of `acc` that `m0` and `shift` go along, where they are arrays: -1 after :func:`int_matmul`,
+        1 after :func:`int_conv`.
 
     Returns
     -------
@@ -386,7 +488,7 @@ def requantize(acc: ArrayLike, m0: ArrayLike, shift: ArrayLike, zero_point: int,
         If an argument holds no integers, or `grid` is no IntGrid.
     ValueError
         If `acc` leaves int32, `m0` is outside ``2**30 .. 2**31 - 1``, `shift` is below -30, `zero_point` is
-        outside the grid, or the channels do not fit.
+        outside the grid, or `acc` lacks the axis or has another number of channels there.
 
     Notes
     -----
@@ -406,7 +508,9 @@ def requantize(acc: ArrayLike, m0: ArrayLike, shift: ArrayLike, zero_point: int,
     factor = as_integers(m0, "m0", 2 ** (M0_BITS - 1), 2**M0_BITS - 1, "fixed_point_multiplier")
     right = as_integers(shift, "shift", MIN_SHIFT, 2**31).astype(np.int64)
     zero = as_integers(zero_point, "zero_point", grid.qmin, grid.qmax).astype(np.int64)
-    _check_channels(sums, factor, right, zero)
+    factor, right = _along(factor, right, sums.shape, axis)
+    if zero.ndim:
+        raise ValueError(f"zero_point must be one integer, got shape {zero.shape}")
     # From a shift of 32 on the product is below one half, so 0; int64 has no shift that large.
     factor = np.where(right > M0_BITS, 0, factor.astype(np.int64))
     right = np.minimum(right, M0_BITS) + M0_BITS
@@ -420,17 +524,22 @@ def requantize(acc: ArrayLike, m0: ArrayLike, shift: ArrayLike, zero_point: int,
     return clipped
 
 
-def _check_channels(acc: Array, m0: Array, shift: Array, zero_point: Array) -> None:
-    if zero_point.ndim:
-        raise ValueError(f"zero_point must be one integer, got shape {zero_point.shape}")
+def _along(m0: Array, shift: Array, shape: tuple[int, ...], axis: int) -> tuple[Array, Array]:
+    """Return multipliers so that they broadcast along an axis of an accumulator of a shape."""
     if m0.shape != shift.shape or m0.ndim > 1:
         raise ValueError(
             f"m0 and shift must be integers, or 1-D of one shape, got {m0.shape} and {shift.shape}"
         )
-    if m0.ndim and not acc.ndim:
+    if not m0.ndim:
+        return m0, shift
+    if not shape:
         raise ValueError(f"acc has no axis for the {m0.size} channels of m0")
-    if m0.ndim and acc.shape[-1] != m0.size:
-        raise ValueError(f"m0 has {m0.size} channels, the last axis of acc {acc.shape[-1]}")
+    place = Granularity.of(as_int(axis, "axis")).positions(len(shape))[0]
+    if shape[place] != m0.size:
+        where = "the last axis" if place == len(shape) - 1 else f"axis {axis}"
+        raise ValueError(f"m0 has {m0.size} channels, {where} of acc {shape[place]}")
+    wanted = [-1 if i == place else 1 for i in range(len(shape))]
+    return m0.reshape(wanted), shift.reshape(wanted)
 
 
 def pack_int4(codes: ArrayLike) -> Array:

@@ -41,6 +41,7 @@ ORDER = [
     "rounding",
     "comparison",
     "distributed",
+    "convolution",
     "integer",
     "network",
     "export",
