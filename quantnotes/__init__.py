@@ -94,6 +94,7 @@ _MODULES = {  # the public names by the module that defines them
 }
 _HOME = {name: module for module, names in _MODULES.items() for name in names}
 _MOVED = {  # for one release: see CHANGES.md
+    "exercises": "quantnotes.course.exercises",
     "note_histogram_scale": "quantnotes.outliers",
     "mutants": "quantnotes.course.museum",
     "plots": "quantnotes.course.plots",
