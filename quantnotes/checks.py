@@ -66,7 +66,7 @@ def kind_of(dtype: np.dtype[Any]) -> str:
     >>> kind_of(np.dtype("float16"))
     'f'
     """
-    if dtype.type.__module__ != "ml_dtypes":
+    if dtype.kind not in "VW" or dtype.type.__module__ != "ml_dtypes":
         return dtype.kind
     if "complex" in dtype.name:
         return "c"

@@ -7,6 +7,7 @@ real numbers: scale and zero point live in :mod:`quantnotes.mapping`.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -102,7 +103,7 @@ class IntGrid:
         """Number of codes, ``qmax - qmin + 1``."""
         return self.qmax - self.qmin + 1
 
-    @property
+    @cached_property
     def dtype(self) -> np.dtype[np.signedinteger] | np.dtype[np.unsignedinteger]:
         """The smallest NumPy integer dtype that holds every code; unsigned where ``qmin`` is 0."""
         names = ("int8", "int16") if self.qmin < 0 else ("uint8", "uint16")

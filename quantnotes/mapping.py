@@ -25,6 +25,8 @@ MIN_SCALE = 2.0**-126  # the smallest normal float32: below it the scale itself 
 
 Array = NDArray[Any]
 
+_FLOAT32_MAX = float(np.finfo(np.float32).max)
+
 
 def _frozen(values: Array) -> Array:
     values = values.copy()
@@ -193,6 +195,20 @@ class QuantParams:
         return Range(low, high)
 
     @cached_property
+    def _single(self) -> tuple[Array, Array]:
+        """S and Z in float32; an S beyond it becomes its largest finite value."""
+        return kernels.finite(np.asarray(self.scale), FLOAT32), np.asarray(self.zero_point, np.float32)
+
+    @cached_property
+    def _double(self) -> tuple[Array, Array]:
+        """S and Z in float64."""
+        return np.asarray(self.scale), np.asarray(self.zero_point, np.float64)
+
+    @cached_property
+    def _beyond_float32(self) -> bool:
+        return bool(np.max(self.scale) > _FLOAT32_MAX)
+
+    @cached_property
     def _largest(self) -> float:
         """The largest magnitude of a decoded code."""
         with np.errstate(over="ignore"):
@@ -216,7 +232,7 @@ def check_params(params: QuantParams, name: str = "params") -> None:
 
 def check_scale(params: QuantParams, compute: np.dtype[Any]) -> None:
     """Raise ValueError if S is too large for the type in which data are divided by it."""
-    if np.max(params.scale) > float(np.finfo(compute).max):
+    if compute == FLOAT32 and params._beyond_float32:
         raise ValueError(f"scale {params.scale!r} overflows {compute}: use float64 data")
 
 
@@ -230,8 +246,9 @@ def spread(params: QuantParams, shape: tuple[int, ...], compute: np.dtype[Any]) 
     ValueError
         If the data do not have the channels or blocks of `params`.
     """
-    scale = kernels.finite(np.asarray(params.scale), compute)
-    zero = np.asarray(params.zero_point).astype(compute)
+    scale, zero = params._single if compute == FLOAT32 else params._double
+    if params.granularity.per_tensor:
+        return scale, zero
     if params.granularity.blocks is not None:
         params.granularity.check(scale.shape, shape)
         return scale, zero

@@ -489,7 +489,7 @@ def test_parts_of_little_or_nothing():
 
 @pytest.mark.parametrize("mode", ["r", "r+", "c"])
 def test_a_mapped_file_is_read_as_it_is(tmp_path, mode):
-    """Pages are let go of, but never those that hold a change of which the file does not know."""
+    """Pages are released, but not those that hold changes the file does not have."""
     np.save(tmp_path / "x.npy", np.arange(100_000, dtype=np.float32))
     x = np.load(tmp_path / "x.npy", mmap_mode=mode)
     if mode != "r":

@@ -9,8 +9,8 @@ environment variable QUANTNOTES_KERNELS says which one runs, and is read at ever
 - ``numpy``: the blocked loops.
 - ``numba``: the fused loops whatever the size, and an ImportError where Numba is not installed.
 
-Nothing here checks its arguments: :mod:`quantnotes.ranges` and :mod:`quantnotes.mapping` do. Numbers go in,
-numbers come out; a NaN is reported, never raised.
+Not covered: checking arguments, which :mod:`quantnotes.ranges` and :mod:`quantnotes.mapping` do. A NaN is
+reported, never raised.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def _fused() -> ModuleType | ImportError:
 
 
 def _chosen(size: int) -> ModuleType:
-    """Return the module whose loops shall run on `size` elements."""
+    """Return the module whose loops run on `size` elements."""
     choice = os.environ.get(SETTING, "auto")
     if choice not in ("auto", "numpy", "numba"):
         raise ValueError(f'{SETTING} must be "auto", "numpy" or "numba", got {choice!r}')
@@ -70,7 +70,7 @@ def _chosen(size: int) -> ModuleType:
 
 
 def _either(loop: Loop) -> Loop:
-    """Let the fused loop of the same name go first, which may return NotImplemented."""
+    """Try the fused loop of the same name first; it may return NotImplemented."""
 
     @wraps(loop)
     def run(x: Array, *args: Any) -> Any:

@@ -2,7 +2,9 @@
 
 Each loop walks its arrays with one buffered ``numpy.nditer``, which hands out 1-D blocks of at most
 `BLOCK` elements already converted to the type that the arithmetic uses, whatever the shape, strides or
-byte order of the array. Arrays that make up one block, and are of these types, are taken as they are.
+byte order of the array. Arrays that fit one block, and have these types, are used as they are.
+
+Not covered: Numba's loops, see :mod:`quantnotes.kernels.fused`.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ from typing import Any, NamedTuple, cast
 import numpy as np
 from numpy.typing import NDArray
 
-# Elements of a block: with its scratch it fits an L2 cache of 1 MB, and the loop's own cost is hidden.
+# Elements of a block: with its scratch it fits an L2 cache of 1 MB, and is long enough to hide Python's cost.
 BLOCK = 1 << 16
 
 Array = NDArray[Any]
@@ -53,8 +55,8 @@ def _writing(x: Array, params: list[Array], out: Array, dtypes: list[DType]) -> 
     return nullcontext([operands]) if whole else _blocks(operands, 1, dtypes)
 
 
-def _room(scratch: Array, block: Array) -> Array:
-    """Return as much of the scratch as the block needs, in its shape."""
+def _part_of(scratch: Array, block: Array) -> Array:
+    """Return as many elements of the scratch as the block has, in its shape."""
     return scratch[: block.size].reshape(block.shape)
 
 
@@ -89,7 +91,7 @@ def quantize(
     ):
         for block, *varying, target in blocks:
             s, z = varying or params
-            work = _room(scratch, block)
+            work = _part_of(scratch, block)
             nan |= _codes_of(block, s, z, ends, work)
             np.copyto(target, work, casting="unsafe")
     return nan
@@ -101,7 +103,7 @@ def dequantize(q: Array, scale: Array, zero_point: Array, compute: DType, out: A
     with np.errstate(over="ignore"), _writing(q, params, out, [compute] * 3) as blocks:
         for block, *varying, target in blocks:
             s, z = varying or params
-            work = _room(scratch, block)
+            work = _part_of(scratch, block)
             np.subtract(block, z, out=work)
             np.multiply(work, s, out=work)
             np.copyto(target, work, casting="unsafe")
@@ -124,7 +126,7 @@ def fake_quantize(
     ):
         for block, *varying, target in blocks:
             s, z, s_back = varying or params
-            code, real = _room(first, block), _room(second, block)
+            code, real = _part_of(first, block), _part_of(second, block)
             nan |= _codes_of(block, s, z, ends, code)
             np.subtract(code, z, out=code)  # exact: both are integers below 2**17
             np.multiply(code, s_back, out=real)

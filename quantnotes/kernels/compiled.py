@@ -1,14 +1,21 @@
-"""The loops that Numba compiles, and how they are compiled and shared out among the cores.
+"""The loops that Numba compiles, and how they are compiled and run on every core.
+
+Numba's own threads (``parallel=True``) would be simpler, and as fast. But of the two layers that its wheels
+bring, "workqueue" aborts the process when two Python threads call it at once, as Dask's do, and "omp" ends
+every forked child that calls it, as a data loader's do. So a pool of Python threads runs the loops, which
+release the GIL.
 
 A loop sees 1-D arrays as rows, and works on a piece of them: (row, end of rows, column, end of columns).
 The S and Z of an element lie at a place that steps along three axes, see :class:`Rows`. A loop raises
 nothing; it returns what it found. Where NaN matter it is given the reals' bits too, as integers, and the
 `mask` of all bits but the sign.
 
-What keeps LLVM's vectors: indices are unsigned (a signed one could count from the end, and is checked);
+What lets LLVM vectorise: indices are unsigned (a signed one could count from the end, and is checked);
 `j` is chosen by a condition that does not change, so that the compiler makes two loops of one, with S
 constant and with S at each element; and x / 0 is inf, as in NumPy, not an exception. Nothing is
 reassociated ("fastmath"), nor is a division made a product: the bits are NumPy's.
+
+Not covered: which arrays the loops can take, see :mod:`quantnotes.kernels.fused`.
 """
 
 from __future__ import annotations
@@ -28,9 +35,9 @@ import numpy as np
 Loop = TypeVar("Loop", bound=Callable[..., Any])
 
 THREADS = int(numba.config.NUMBA_NUM_THREADS)  # the cores that this process may use, or as the user says
-PIECES = 4 * THREADS  # more than threads: one that is held up leaves its share to the others
+PIECES = 4 * THREADS  # more than threads: a slow one leaves work to the others
 PIECE = 1 << 17  # elements that are worth waking another thread for
-BLOCK = 1024  # bin numbers that wait in the first-level cache to be counted
+BLOCK = 1024  # bin numbers, kept in the first-level cache until they are counted
 _OPTIONS = {"nogil": True, "error_model": "numpy"}
 
 
@@ -62,11 +69,11 @@ class Rows(NamedTuple):
         return [(0, self.rows, a, b) for a, b in pairwise(ends) if a < b]
 
 
-# --- compiling and sharing out ------------------------------------------------------------------------------
+# --- compiling and running ----------------------------------------------------------------------------------
 
 
-def _part(loop: Loop) -> Loop:
-    """Compile as a part of the loops that call it."""
+def _inlined(loop: Loop) -> Loop:
+    """Compile a function that the loops call."""
     return cast(Loop, numba.njit(**_OPTIONS)(loop))
 
 
@@ -74,12 +81,12 @@ _known: dict[tuple[Any, ...], Callable[..., Any]] = {}
 
 
 def compiled(loop: Callable[..., Any], args: tuple[Any, ...]) -> Callable[..., Any]:
-    """Compile a loop for arguments like these, or take it from the disk.
+    """Compile a loop for arguments like these, or load it from the disk.
 
-    Each combination of types is a function of its own: Numba numbers the variants of *one* function in one
-    file, and two processes that add different ones at the same time could mix them up.
+    Each combination of types is a function of its own: Numba keeps the variants of *one* function in one
+    index file, where two processes that add different variants at the same time can give both one name.
     """
-    key = (loop, *(getattr(arg, "dtype", None) for arg in args))  # ten times as fast as Numba's typeof
+    key = (loop, *(getattr(arg, "dtype", None) for arg in args))  # a tenth of the time of Numba's typeof
     if key not in _known:
         types = tuple(map(numba.typeof, args))
         name = f"{loop.__name__}_{hashlib.sha256(str(types).encode()).hexdigest()[:12]}"
@@ -87,7 +94,7 @@ def compiled(loop: Callable[..., Any], args: tuple[Any, ...]) -> Callable[..., A
         twin.__qualname__ = name
         try:
             _known[key] = numba.njit(types, cache=True, **_OPTIONS)(twin)
-        except (RuntimeError, OSError):  # no folder to write to, or no room in it
+        except (RuntimeError, OSError):  # no folder can be written to, or the disk is full
             _known[key] = numba.njit(types, **_OPTIONS)(twin)
     return _known[key]
 
@@ -101,30 +108,29 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_pool.cache_clear)  # a child has the object, but not its threads
 
 
-def _help(take: Callable[[], list[Any]], number: int) -> list[Future[list[Any]]]:
-    """Let `number` other threads take, or none once the main thread has ended: the pool is gone by then."""
-    others: list[Future[list[Any]]] = []
-    while len(others) < number:
-        try:
-            others.append(_pool().submit(take))
-        except RuntimeError as error:  # there is no public way to ask beforehand
-            if "shutdown" not in str(error):
-                raise
-            break
-    return others
+def _submit(work: Callable[[], list[Any]], threads: int) -> list[Future[list[Any]]]:
+    """Start `work` in other threads; in none once the interpreter shuts down, when no thread may start."""
+    started: list[Future[list[Any]]] = []
+    try:
+        for _ in range(threads):
+            started.append(_pool().submit(work))
+    except RuntimeError as error:  # there is no public way to ask beforehand
+        if "shutdown" not in str(error):
+            raise
+    return started
 
 
 def run(loop: Callable[..., Any], rows: Rows, *args: Any, by_columns: bool = False) -> list[Any]:
     """Call a loop for each piece, on all cores, this thread among them, and return what it returns."""
     pieces, steps = rows.pieces(by_columns), rows[1:]
-    work = compiled(loop, (*args, steps, pieces[0]))
-    left = iter(pieces)  # shared: each thread takes the next one
+    function = compiled(loop, (*args, steps, pieces[0]))
+    queue = iter(pieces)  # shared by the threads
 
-    def take() -> list[Any]:
-        return [work(*args, steps, piece) for piece in left]
+    def work() -> list[Any]:
+        return [function(*args, steps, piece) for piece in queue]
 
-    others = _help(take, min(THREADS, len(pieces)) - 1)
-    results = take()
+    others = _submit(work, min(THREADS, len(pieces)) - 1)
+    results = work()
     for other in others:
         results += other.result()
     return results
@@ -133,24 +139,24 @@ def run(loop: Callable[..., Any], rows: Rows, *args: Any, by_columns: bool = Fal
 # --- one row, one element -----------------------------------------------------------------------------------
 
 
-@_part
+@_inlined
 def _place(row: Any, steps: Any) -> Any:
     columns, inner, outer_step, inner_step, _ = steps
     return np.uint64(row * columns), np.uint64(row // inner * outer_step + row % inner * inner_step)
 
 
-@_part
+@_inlined
 def _rounded(x: Any, s: Any, z: Any) -> Any:
     return np.rint(x / s) + z
 
 
-@_part
+@_inlined
 def _clipped(value: Any, low: Any, high: Any) -> Any:
     value = value if value > low else low  # NaN goes to low: the cast that follows is defined
     return value if value < high else high
 
 
-@_part
+@_inlined
 def _key(bits: Any, mask: Any) -> Any:
     """Turn the bits of a float into an integer of the same order, NaN beyond the infinities."""
     return bits ^ mask if bits < 0 else bits
@@ -231,8 +237,8 @@ def extremes(bits: Any, mask: Any, channels: Any, steps: Any, piece: Any) -> Any
 def count_bins(x: Any, factor: Any, lowest: Any, top: Any, offset: Any, steps: Any, piece: Any) -> Any:
     """Return the counts of a piece, and the first of its bins; those of channel j begin at offset[j].
 
-    Each bin has two counters, which neighbours take in turn, lest one wait for the other. The numbers of a
-    block come first: that part is vectors, counting is not.
+    Each bin has two counters, for odd and even elements, so that neighbours need not wait for each other.
+    The bin numbers of a block are computed first, since that can be vectorised and counting cannot.
     """
     channels = np.uint64(0), np.uint64(top.size)
     if steps[4]:

@@ -1,8 +1,10 @@
-"""The array loops as one pass over memory each, on every core: names and bits of the blocked ones.
+"""The array loops as one pass over memory each, on every core: the names and bits of the blocked loops.
 
 They take dense arrays: native byte order, aligned, the elements in one run of memory whatever the order of
 the axes; float32 or float64 reals, 8- or 16-bit codes; S and Z that are constant, or step by one, along the
-innermost axis. Of anything else they return NotImplemented, and the blocked loop has to do the work.
+innermost axis. For anything else they return NotImplemented, and the blocked loop runs.
+
+Not covered: threads and compilation, see :mod:`quantnotes.kernels.compiled`.
 """
 
 from __future__ import annotations
@@ -61,8 +63,8 @@ def _has_nan(magnitudes: list[int], dtype: DType) -> bool:
     return max(magnitudes) > int(np.array(np.inf, dtype).view(f"i{dtype.itemsize}"))
 
 
-def _tangled(x: Array, out: Array) -> bool:
-    """Tell whether writing an element of `out` could change one of `x` that is yet to be read."""
+def _overwrites(x: Array, out: Array) -> bool:
+    """Tell whether writing to `out` could change an element of `x` before it is read."""
     in_place = x.dtype == out.dtype and x.strides == out.strides and x.ctypes.data == out.ctypes.data
     return np.may_share_memory(x, out) and not in_place
 
@@ -72,7 +74,7 @@ def quantize(
 ) -> Any:
     """Write the codes of `x` to `out`; S and Z broadcast against it. True if `x` has a NaN."""
     scale, zero_point = (np.asarray(param, order="C") for param in (scale, zero_point))
-    fits = x.dtype in REALS and out.dtype in CODES and not _tangled(x, out)
+    fits = x.dtype in REALS and out.dtype in CODES and not _overwrites(x, out)
     if not fits or (laid_out := _rows(scale, x, out)) is None:
         return NotImplemented
     rows, (reals, codes) = laid_out
@@ -84,7 +86,7 @@ def quantize(
 def dequantize(q: Array, scale: Array, zero_point: Array, compute: DType, out: Array) -> Any:
     """Write (q - zero_point) * scale to `out`, the codes widened to `compute` first."""
     scale, zero_point = (np.asarray(param, order="C") for param in (scale, zero_point))
-    fits = q.dtype in CODES and out.dtype == compute and not _tangled(q, out)
+    fits = q.dtype in CODES and out.dtype == compute and not _overwrites(q, out)
     if not fits or (laid_out := _rows(scale, q, out)) is None:
         return NotImplemented
     rows, (codes, reals) = laid_out
@@ -98,7 +100,7 @@ def fake_quantize(
     """Quantize in `types[0]` and dequantize in `types[1]`. True if `x` has a NaN."""
     into, back = types
     scale, zero_point = (np.asarray(param, order="C") for param in (scale, zero_point))
-    fits = x.dtype in REALS and out.dtype == back and not _tangled(x, out)
+    fits = x.dtype in REALS and out.dtype == back and not _overwrites(x, out)
     if not fits or (laid_out := _rows(scale, x, out)) is None:
         return NotImplemented
     rows, (reals, faked) = laid_out
@@ -138,7 +140,7 @@ def count_bins(x: Array, bins: list[Bins], compute: DType, axis: int | None = No
     if not fits or (laid_out := _by_channel(x, axis)[1]) is None:
         return NotImplemented
     rows, (values,) = laid_out
-    apart = rows.wide or rows.rows == rows.inner  # each piece has channels, and so counters, of its own alone
+    apart = rows.wide or rows.rows == rows.inner  # no two pieces share a channel, and so counters
     if offset[-1] * (1 if apart else compiled.PIECES) > MOST:
         return NotImplemented
     table = [[2.0**-b.k for b in bins], [b.first for b in bins], [b.counts.size - 1 for b in bins]]

@@ -1,7 +1,9 @@
 """An array in parts that fit the last-level cache, for work that passes over each of them twice.
 
-A file that is mapped to memory is let go of behind the part that is read: it may be larger than memory, and
-the process stays small.
+The pages of a memory-mapped file are released once a part has been read, so that a file larger than memory
+can be processed.
+
+Not covered: the loops themselves, see :mod:`quantnotes.kernels.blocked`.
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ def parts(x: Array, size: int = PART) -> Iterator[tuple[Array, Place]]:
         part = x[place]
         yield part, place
         if file is not None:
-            _let_go(part, file)
+            _release(part, file)
 
 
 def _cut(x: Array, size: int, place: Place) -> Iterator[Place]:
@@ -41,7 +43,7 @@ def _cut(x: Array, size: int, place: Place) -> Iterator[Place]:
 
 
 def _mapped_file(x: Array) -> mmap.mmap | None:
-    """Return the map that `x` is a view of, if there is one and the file holds all that was written to it."""
+    """Return the map that `x` is a view of, unless the file lacks what was written to it."""
     owner: Any = x
     kept = False
     while isinstance(owner, np.ndarray):
@@ -50,8 +52,8 @@ def _mapped_file(x: Array) -> mmap.mmap | None:
     return owner if kept and isinstance(owner, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED") else None
 
 
-def _let_go(part: Array, file: mmap.mmap) -> None:
-    """Take the pages of a part out of this process; the system still has them, in its page cache."""
+def _release(part: Array, file: mmap.mmap) -> None:
+    """Drop the pages of a part from this process; the system keeps them in its page cache."""
     first = np.frombuffer(file, np.uint8).ctypes.data
     start, end = (address - first for address in np.lib.array_utils.byte_bounds(part))
     start -= start % mmap.PAGESIZE
