@@ -68,7 +68,7 @@ fuzz: $(READY)
 	$(BIN)/pytest --hypothesis-profile=fuzz --dist=load tests/test_fuzz.py
 
 mutants: $(READY)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[mutants]"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[mutants,scale]"
 	rm -rf mutants
 	$(BIN)/mutmut run --max-children 2 > mutants.log
 	$(BIN)/python tools/mutation_report.py

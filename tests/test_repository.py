@@ -1,6 +1,7 @@
 """What holds of the whole repository: what imports what, what environments say, what no file may hold."""
 
 import ast
+import fnmatch
 import functools
 import graphlib
 import inspect
@@ -279,6 +280,19 @@ def test_environments_agree_on_versions():
         name = re.split(r"[>=<[]", requirement)[0]
         assert name in exact or name == "quantnotes", requirement
     assert project["version"] == quantnotes.__version__
+
+
+def test_mutation_testing_runs_the_tests_of_every_module_that_it_changes():
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["mutmut"]
+    changed = [
+        module_of(path)
+        for path in sources()
+        if not any(fnmatch.fnmatch(path.relative_to(ROOT), spared) for spared in settings["do_not_mutate"])
+    ]
+    tests = settings["pytest_add_cli_args_test_selection"]
+    wanted = {f"tests/test_{module}.py" for module in changed}
+    assert {name for name in wanted if (ROOT / name).exists()} <= set(tests)
+    assert all((ROOT / name).exists() for name in tests)
 
 
 def test_constraints_name_no_place():
