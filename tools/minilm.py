@@ -47,15 +47,26 @@ def read_weights() -> Weights:
     return {name: w.astype(np.float64) for name, w in stored.items() if w.dtype == np.float32}
 
 
+def tokenizer() -> Tokenizer:
+    """Return the model's tokenizer, as it was for a single text of any length."""
+    found = Tokenizer.from_file(str(model_folder() / "tokenizer.json"))
+    found.no_padding()  # the file switches it on, and a short text must fail
+    found.enable_truncation(TOKENS)  # whatever length the file gives; [SEP] stays
+    return found
+
+
 def token_ids(text: str) -> list[int]:
     """[CLS], the text's first 126 WordPiece tokens, [SEP]: what the model itself would read."""
-    tokenizer = Tokenizer.from_file(str(model_folder() / "tokenizer.json"))
-    tokenizer.no_padding()  # the file switches it on, and a short text must fail
-    tokenizer.enable_truncation(TOKENS)  # whatever length the file gives; [SEP] stays
-    ids: list[int] = tokenizer.encode(text).ids
+    ids: list[int] = tokenizer().encode(text).ids
     if len(ids) < TOKENS:
         raise ValueError(f"the text gives {len(ids)} tokens of {TOKENS}: lengthen it")
     return ids
+
+
+def token(number: int) -> str:
+    """Return the token that an id stands for."""
+    name: str = tokenizer().id_to_token(number)
+    return name
 
 
 def layer_name(layer: int) -> str:
