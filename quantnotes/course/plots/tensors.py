@@ -320,5 +320,5 @@ def tail_map(x: ArrayLike, count: int = 100, ax: Axes | None = None) -> Axes:
     positions, channels = np.unravel_index(np.argsort(x, axis=None)[-count:], x.shape)
     sizes = 200 * (x[positions, channels] / x.max()) ** 2 + 4
     ax.scatter(channels, positions, sizes, color=REAL, alpha=0.6, lw=0)
-    ax.set(xlabel="channel", ylabel="position", xlim=(-5, x.shape[1] + 4), ylim=(x.shape[0] + 2, -6))
+    ax.set(xlabel="channel", ylabel="position", xlim=(-5, x.shape[1] + 4), ylim=(x.shape[0] + 2, -9))
     return ax
