@@ -1,37 +1,36 @@
 """The range of least squared error: every candidate is priced with the parameters that it would really get.
 
 What is minimised is the sum of rounding and clipping error, not S**2 / 12, which is wrong as soon as a step
-is no longer small against the spread of the data. Left out: any weight for what the error does downstream.
+is no longer small against the spread of the data.
+
+Not covered: any weight for what the error does downstream.
 """
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
-from typing import Any, Literal
+from collections.abc import Callable
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from quantnotes.asymmetric import asymmetric_params
-from quantnotes.checks import FLOAT64, NanPolicy, some_finite_data
-from quantnotes.granularity import Axis, BlockSize
+from quantnotes.checks import FLOAT64, NanPolicy, check_nan_policy, compute_type
+from quantnotes.granularity import Axis, BlockSize, Granularity
 from quantnotes.grid import INT8, IntGrid, check_grid
-from quantnotes.histogram import Histogram, range_of
-from quantnotes.mapping import QuantParams
-from quantnotes.ranges import Range
+from quantnotes.histogram import Histogram, Masses
+from quantnotes.kernels import search
+from quantnotes.mapping import MIN_SCALE
+from quantnotes.ranges import Range, range_per_group
 from quantnotes.symmetric import symmetric_params
 
 Scheme = Literal["asymmetric", "symmetric"]
 Array = NDArray[Any]
+Ends = tuple[Array, Array]
 
-_EXACT = 2048  # an array of up to so many values is searched as it is, a longer one by its histogram
-_ENDS = 65  # candidates on each side in the first, coarse look
-_STARTS = 6  # pairs of ends around which the search looks closer
-_CLOSER = 4  # times as close at each turn
-_OFFSETS = np.arange(-_CLOSER, _CLOSER + 1)
-_TINY = 2.0**-1000  # a scale that no longer shows beside a magnitude of 1
-_CELLS = 1 << 17  # candidates times values priced together: what the loop needs stays in the cache
+_DIRECT = 4096  # values of a row that are searched as they are; a longer row first by its histogram
+_FINALISTS = 16  # candidates that a longer row is measured with
+_CELLS = 1 << 18  # candidates times groups at once: what the search needs stays in the cache
+_TINY = 2.0**-60  # a scale that no longer shows beside a magnitude of 1
 
 
 def check_scheme(scheme: object) -> None:
@@ -54,8 +53,7 @@ def mse_range(
     Parameters
     ----------
     x : array_like or Histogram
-        Finite real numbers, any shape. An array of more than 2048 values is counted into a `Histogram` of
-        2048 bins first.
+        Finite real numbers, any shape.
     grid : IntGrid, default INT8
         The codes that may be used.
     scheme : {"asymmetric", "symmetric"}, default "asymmetric"
@@ -70,8 +68,8 @@ def mse_range(
     Returns
     -------
     Range
-        Asymmetric: a pair of ends, each an edge of the histogram. Symmetric: ``Range(-a, a)``, or
-        ``Range(0, a)`` on a grid that reaches less far below 0 than above.
+        Asymmetric: a pair of ends. Symmetric: ``Range(-a, a)``, or ``Range(0, a)`` on a grid that reaches
+        less far below 0 than above. Min and max where nothing is better.
 
     Raises
     ------
@@ -84,10 +82,13 @@ def mse_range(
     Notes
     -----
     The error of a candidate is that of `asymmetric_params` or `symmetric_params`, Z rounded and values
-    clipped, integrated over each bin as if its values were spread evenly; on the single values of a short
-    array it is exact. With up to 65 edges on each side of 0, and for every symmetric clip, all candidates
-    are tried; otherwise 65 by 65 of them, and ever closer ones around the best six. Nothing is assumed of
-    the place of the best clip: with few codes it can be far below half of the largest value.
+    clipped. Evenly spaced ends from min and max down to 0 are tried, every pair of them, then ever closer
+    ones around the best few. Nothing is assumed of the place of the best clip: with few codes it can be far
+    below half of the largest value.
+
+    A group of up to 4096 values is measured as it is. A longer one is first searched in its `Histogram`,
+    and what came out best there, with min and max, is measured on the values. In a Histogram the values of
+    a bin are taken to be spread evenly over it; those that it holds exactly are priced exactly.
 
     Examples
     --------
@@ -97,125 +98,237 @@ def mse_range(
     """
     check_grid(grid)
     check_scheme(scheme)
-
-    def one(channel: Array | Histogram) -> tuple[float, float]:
-        if isinstance(channel, Histogram):
-            h, mass = channel, _Mass.of_bins(channel)
-        else:
-            data, _, _ = some_finite_data(channel, nan)
-            h = Histogram().update(data)
-            mass = _Mass.of_values(data) if data.size <= _EXACT else _Mass.of_bins(h)
-        edges = _edges(h)
-        if scheme == "asymmetric":
-            return _best_pair(mass, edges, grid)
-        return _best_clip(mass, edges, grid)
-
-    return range_of(x, axis, nan, one, block_size)
+    if isinstance(x, Histogram):
+        check_nan_policy(nan)
+        if axis is not None or block_size is not None:
+            raise ValueError("a Histogram has no channels: keep one for each, as Calibrator does with axis=")
+        if not x.n:
+            raise ValueError("the histogram is empty: there is no range to take")
+        low, high = ranges_of(x.masses(), grid, scheme)
+        return Range(float(low[0]), float(high[0]))
+    return range_per_group(
+        x, Granularity.of(axis, block_size), nan, lambda rows: _ranges_of_rows(rows, grid, scheme)
+    )
 
 
-def _edges(h: Histogram) -> Array:
-    """Return the bins' edges, the outermost drawn in to the data's own min and max."""
-    edges = h.edges
-    edges[0], edges[-1] = h.min, h.max
-    return edges
+def ranges_of(masses: Masses, grid: IntGrid = INT8, scheme: Scheme = "asymmetric") -> Ends:
+    """Return the range of least squared error of each group of masses.
 
+    Parameters
+    ----------
+    masses : Masses
+        What the histograms of the groups hold; no group is empty.
+    grid : IntGrid, default INT8
+        The codes that may be used.
+    scheme : {"asymmetric", "symmetric"}, default "asymmetric"
+        Which parameters will be made of the ranges.
 
-@dataclass(frozen=True)
-class _Mass:
-    """Values as the search sees them: a density, constant between edges, and single points with weights.
+    Returns
+    -------
+    low, high : ndarray of float64, shape (groups,)
 
-    All are in units of 2**exponent, a power of two near the largest magnitude, so that no cube overflows.
+    Raises
+    ------
+    ValueError
+        If a symmetric grid has no room for the negative values that are there.
+
+    Examples
+    --------
+    >>> ranges_of(Histogram().update([-1.0, 0.5, 1.0]).masses(), INT8, "symmetric")
+    (array([-1.]), array([1.]))
     """
+    starts, results = masses.starts, []
+    step = max(1, _CELLS // _plan(grid, scheme).cells)
+    for first in range(0, starts.size - 1, step):
+        inside = starts[first : first + step + 1]
+        entries = slice(inside[0], inside[-1])
+        part = Masses(masses.low[entries], masses.width[entries], masses.count[entries], inside - inside[0])
+        groups = _groups(
+            part.low[part.starts[:-1]], (part.low + part.width)[part.starts[1:] - 1], grid, scheme
+        )
+        results.append(_finalists(groups, _price_of_masses(part, groups.exponent)))
+    low, high = (np.concatenate([ends[:, 0] for ends in side]) for side in zip(*results, strict=True))
+    return low, high
 
-    edges: Array  # where the density changes
-    drops: Array  # by how much it falls there
-    points: Array
-    weights: Array
-    exponent: int
 
-    @classmethod
-    def of_values(cls, x: Array) -> _Mass:
-        points, weights = np.unique(x.astype(FLOAT64), return_counts=True)
-        exponent = math.frexp(max(-points[0], points[-1]))[1]
-        nothing = np.zeros(0)
-        return cls(nothing, nothing, np.ldexp(points, -exponent), weights.astype(FLOAT64), exponent)
+def _groups(low: Array, high: Array, grid: IntGrid, scheme: Scheme) -> _Groups:
+    if scheme == "symmetric" and grid.qmin > -grid.qmax:
+        symmetric_params(float(low.min()), float(high.max()), grid)  # raises where negative values have no room
+    return _Groups(low[:, None], high[:, None], grid, scheme)
 
-    @classmethod
-    def of_bins(cls, h: Histogram) -> _Mass:
-        exponent = math.frexp(max(-h.min, h.max))[1]
-        edges, counts = np.ldexp(_edges(h), -exponent), h.counts.astype(FLOAT64)
-        widths = np.diff(edges)
-        # A bin that is nearly a point (outermost ones are drawn in) has a density that would lose all digits.
-        spread = widths > max(2.0**-10 * widths.max(), 2.0**-30)
-        density = np.divide(counts, widths, out=np.zeros(counts.size), where=spread)
-        drops = -np.diff(density, prepend=0.0, append=0.0)
-        there = drops != 0
-        points = (edges[:-1] + edges[1:])[~spread] / 2
-        return cls(edges[there], drops[there], points, counts[~spread], exponent)
 
-    def squared_error(self, params: QuantParams) -> Array:
-        """Return the summed squared error under each of the parameters, one pair a candidate.
+def _ranges_of_rows(rows: Array, grid: IntGrid, scheme: Scheme) -> Ends:
+    """Return the range of least squared error of each row, shape (groups, values)."""
+    ends = np.empty((2, len(rows)))
+    # Codes of more than 12 bits need more digits than a float32 has left for the error.
+    narrow = compute_type(rows.dtype) == np.float32 and grid.codes <= 4096
+    long = rows.shape[1] > _DIRECT
+    step = 1 if long else max(1, _CELLS // max(_plan(grid, scheme).cells, rows.shape[1]))
+    for first in range(0, len(rows), step):
+        part = slice(first, first + step)
+        values = np.ascontiguousarray(rows[part], np.float32 if narrow else FLOAT64)
+        groups = _groups(*(end(axis=1).astype(FLOAT64) for end in (values.min, values.max)), grid, scheme)
+        price = _price_of_rows(values, groups.exponent)
+        if long:
+            found = _finalists(groups, _price_of_masses(Histogram().update(values).masses(), groups.exponent))
+            found = _best_of(groups, price, found)
+        else:
+            found = _finalists(groups, price)
+        ends[:, part] = [side[:, 0] for side in found]
+    return ends[0], ends[1]
 
-        With k = clip(rint(r / S)), the antiderivative of the squared error (r - k S)**2 is
-        k S**3 / 12 + (r - k S)**3 / 3: a whole step adds S**3 / 12, and the last one grows as a cube.
+
+def _best_of(groups: _Groups, price: Price, candidates: Ends) -> Ends:
+    """Return the best of min and max and some candidates."""
+    own = groups.ends(np.ones((len(groups.low), 1, 2)), 0.0)
+    low, high = (np.concatenate(pair, axis=1) for pair in zip(own, candidates, strict=True))
+    best = np.argmin(_errors(price, *groups.codes(low, high)), axis=1)[:, None]
+    return np.take_along_axis(low, best, 1), np.take_along_axis(high, best, 1)
+
+
+# --- which candidates are tried -----------------------------------------------------------------------------
+
+
+class _Plan(NamedTuple):
+    """Where to look: factors by which the data's own ends are multiplied, one or two for a candidate."""
+
+    first: Array  # shape (candidates, factors): the coarse look, min and max before all others
+    near: Array  # shape (candidates, factors): where the next look goes, in its steps
+    starts: int  # how many of the best are kept, and looked at more closely
+    looks: int  # after the first
+    step: float  # between factors of the first look
+
+    @property
+    def cells(self) -> int:
+        """The most candidates of a group at once."""
+        return max(len(self.first), self.starts * (len(self.near) + 1))
+
+
+_CLOSER = 3  # times as close at each look
+
+
+def _plan(grid: IntGrid, scheme: Scheme) -> _Plan:
+    """Return the plan for a grid: the finer its steps, the more the error changes between two candidates."""
+    fine = grid.codes > 32
+    offsets = np.arange(1 - _CLOSER, _CLOSER, dtype=FLOAT64)
+    if scheme == "symmetric":
+        number = 256 if fine else 128
+        first = np.arange(number, 0, -1)[:, None]
+        near = offsets[:, None]
+    else:
+        number = 32 if fine else 16
+        first = _pairs(np.arange(number, -1, -1))
+        near = _pairs(offsets)
+    starts, looks = (6, 3) if fine else (4, 3 if scheme == "symmetric" else 2)
+    return _Plan(first / number, near[near.any(axis=1)], starts, looks, 1 / number)
+
+
+def _pairs(values: Array) -> Array:
+    return np.stack(np.meshgrid(values, values, indexing="ij"), axis=-1).reshape(-1, 2)
+
+
+class _Groups(NamedTuple):
+    """The data's own ends, float64 of shape (groups, 1), and what is made of them."""
+
+    low: Array
+    high: Array
+    grid: IntGrid
+    scheme: Scheme
+
+    @property
+    def exponent(self) -> Array:
+        """Of the power of two just above the largest magnitude, in units of which errors are computed."""
+        return np.frexp(np.maximum(-self.low, self.high))[1]
+
+    def ends(self, factors: Array, step: float) -> Ends:
+        """Return the ends of candidates, from factors of shape (groups, candidates, 1 or 2)."""
+        if self.scheme == "symmetric":
+            clip = np.maximum(-self.low, self.high) * factors[..., 0]
+            return (0.0 * clip if self.grid.qmin > -self.grid.qmax else -clip), clip
+        below, above = factors[..., 0], factors[..., 1]
+        # Data on one side of 0 have one end to search: the other factor cuts the steps there into finer ones.
+        only_above = np.maximum(above - (1 - below) * step, 0)
+        only_below = np.maximum(below - (1 - above) * step, 0)
+        positive, negative = self.low >= 0, self.high <= 0
+        low = np.where(positive, self.low, self.low * np.where(negative, only_below, below))
+        high = np.where(negative, self.high, self.high * np.where(positive, only_above, above))
+        return np.minimum(low, self.high), np.maximum(high, self.low)
+
+    def codes(self, low: Array, high: Array) -> tuple[Array, Array, Array]:
+        """Return S in units of 2**exponent, and the smallest and largest code less Z, as the scheme has them.
+
+        S is infinite for a candidate that would leave nothing but 0.
         """
-        low, high = params.grid.qmin - params.zero_point, params.grid.qmax - params.zero_point
-        with np.errstate(over="ignore"):
-            # All magnitudes are at most 1: a scale of 4 sends them all to 0, as any larger one would.
-            scale = np.clip(np.ldexp(params.scale, -self.exponent), _TINY, 4.0)
-
-        def rounded(r: Array, part: slice) -> tuple[Array, Array]:
-            """Return the error and the code, less Z, of each value in r under each candidate of a part."""
-            s = scale[part, None]
-            with np.errstate(over="ignore"):
-                k = np.clip(np.rint(r / s), low[part, None], high[part, None])
-            return r - k * s, k
-
-        total = np.empty(scale.size)
-        step = max(1, _CELLS // max(self.edges.size, self.points.size))
-        for i in range(0, scale.size, step):
-            part = slice(i, i + step)
-            e, k = rounded(self.edges, part)
-            inside = np.sum((k * (scale[part, None] ** 3 / 12) + e * e * e / 3) * self.drops, axis=1)
-            e, _ = rounded(self.points, part)
-            total[part] = inside + np.sum(e * e * self.weights, axis=1)  # no BLAS: the same on any machine
-        return total
+        qmin, qmax = self.grid.qmin, self.grid.qmax
+        exponent = self.exponent
+        low, high = (np.ldexp(end, -exponent) for end in (np.minimum(low, 0), np.maximum(high, 0)))
+        nothing = high == low
+        floor = np.maximum(np.ldexp(MIN_SCALE, -exponent), _TINY)
+        if self.scheme == "symmetric":
+            scale, zero = np.maximum(high, -low) / qmax, np.zeros(low.shape)
+        else:
+            scale = np.maximum((high - low) / (qmax - qmin), floor)
+            zero = qmax - np.rint(high / scale)
+        scale = np.where(nothing, np.inf, np.maximum(scale, floor))
+        return scale, qmin - zero, qmax - zero
 
 
-def _best_clip(mass: _Mass, edges: Array, grid: IntGrid) -> tuple[float, float]:
-    """Try every magnitude of an edge as the clip; of equally good ones take the widest."""
-    one_sided = grid.qmin > -grid.qmax
-    if one_sided:
-        symmetric_params(float(edges[0]), float(edges[-1]), grid)  # raises where negative values have no room
-    clips = np.unique(np.abs(edges))[::-1]
-    if clips.size > 1 and clips[-1] == 0:
-        clips = clips[:-1]  # a clip of 0 would leave nothing
-    lows = np.zeros(clips.size) if one_sided else -clips
-    best = int(np.argmin(mass.squared_error(symmetric_params(lows, clips, grid, axis=0))))
-    return 0.0 if one_sided else 0.0 - float(clips[best]), float(clips[best])
+Price = Callable[[Array, Array, Array], Array]
 
 
-def _best_pair(mass: _Mass, edges: Array, grid: IntGrid) -> tuple[float, float]:
-    """Try pairs of ends on both sides of 0: all of them, or a coarse choice and ever closer ones."""
-    lows = edges[edges <= 0] if edges[0] <= 0 else edges[:1]
-    highs = edges[edges >= 0][::-1] if edges[-1] >= 0 else edges[-1:]  # both from the outside inwards
+def _finalists(groups: _Groups, price: Price) -> Ends:
+    """Return the ends of the best candidates, best first, shape (groups, candidates)."""
+    plan = _plan(groups.grid, groups.scheme)
 
-    def errors(pairs: Array) -> Array:
-        low, high = lows[pairs[:, 0]], highs[pairs[:, 1]]
-        nothing = (low == 0) & (high == 0)  # such a pair has no scale of its own
-        params = asymmetric_params(low, np.where(nothing, highs[0], high), grid, axis=0)
-        return np.where(nothing, np.inf, mass.squared_error(params))
+    def errors(factors: Array) -> Array:
+        return _errors(price, *groups.codes(*groups.ends(factors, plan.step)))
 
-    sizes = np.array([lows.size, highs.size])
-    first = [np.rint(np.linspace(0, n - 1, min(n, _ENDS))).astype(np.intp) for n in sizes]
-    tried = np.stack(np.meshgrid(*first, indexing="ij"), axis=-1).reshape(-1, 2)
-    error = errors(tried)
-    step = -(-(sizes - 1) // (_ENDS - 1))
-    while (step > 1).any():
-        step = -(-step // _CLOSER)
-        around = np.stack(np.meshgrid(_OFFSETS, _OFFSETS), axis=-1).reshape(-1, 2) * step
-        best = tried[np.argsort(error, kind="stable")[:_STARTS]]
-        near = np.unique(np.clip(best[:, None] + around, 0, sizes - 1).reshape(-1, 2), axis=0)
-        tried, error = np.concatenate([tried, near]), np.concatenate([error, errors(near)])
-    low, high = tried[np.argmin(error)]
-    return float(lows[low]), float(highs[high])
+    factors = np.broadcast_to(plan.first, (len(groups.low), *plan.first.shape))
+    best, error = _least(factors, errors(factors), plan.starts)
+    step = plan.step
+    for _ in range(plan.looks):
+        step /= _CLOSER
+        near = np.clip(best[:, :, None] + plan.near * step, 0, 1).reshape(len(best), -1, best.shape[-1])
+        best, error = _least(
+            np.concatenate([best, near], axis=1), np.concatenate([error, errors(near)], axis=1), plan.starts
+        )
+    return groups.ends(best, plan.step)
+
+
+def _errors(price: Price, scale: Array, low: Array, high: Array) -> Array:
+    """Return the error of each candidate, inf where it leaves nothing."""
+    # All magnitudes are at most 1: a scale of 4 sends them all to 0, as any larger one would.
+    error = price(np.clip(scale, _TINY, 4.0), low, high)
+    error[np.isinf(scale)] = np.inf
+    return error
+
+
+def _least(factors: Array, error: Array, number: int) -> tuple[Array, Array]:
+    """Return the candidates of least error in each group, in order; of equals the first."""
+    error, rows = error.copy(), np.arange(len(error))
+    chosen, least = [], []
+    for _ in range(number):
+        at = error.argmin(axis=1)
+        chosen.append(factors[rows, at])
+        least.append(error[rows, at])
+        error[rows, at] = np.inf
+    return np.stack(chosen, axis=1), np.stack(least, axis=1)
+
+
+# --- what they cost -----------------------------------------------------------------------------------------
+
+
+def _price_of_rows(rows: Array, exponent: Array) -> Price:
+    """Return what measures candidates on rows of values."""
+    half = exponent // 2  # a power of two that float32 has, whatever the exponent
+    one = rows.dtype.type(1)
+    scaled = rows * np.ldexp(one, -half) * np.ldexp(one, half - exponent)
+    return lambda *candidates: search.row_errors(scaled, *candidates)
+
+
+def _price_of_masses(masses: Masses, exponent: Array) -> Price:
+    """Return what measures candidates on masses."""
+    each = np.repeat(-exponent[:, 0], np.diff(masses.starts))
+    places, widths = np.ldexp(masses.low, each), np.ldexp(masses.width, each)
+    counts = masses.count.astype(FLOAT64)
+    return lambda *candidates: search.mass_errors(places, *candidates, widths, counts, masses.starts)

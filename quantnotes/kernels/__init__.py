@@ -69,6 +69,11 @@ def _chosen(size: int) -> ModuleType:
     raise ImportError(f"{SETTING} is numba, which cannot be imported: install quantnotes[fast]") from fused
 
 
+def fused_chosen(size: int) -> bool:
+    """Tell whether Numba's loops shall run on `size` elements."""
+    return _chosen(size) is not blocked
+
+
 def _either(loop: Loop) -> Loop:
     """Try the fused loop of the same name first; it may return NotImplemented."""
 
