@@ -153,7 +153,9 @@ def ranges_of(masses: Masses, grid: IntGrid = INT8, scheme: Scheme = "asymmetric
 
 def _groups(low: Array, high: Array, grid: IntGrid, scheme: Scheme) -> _Groups:
     if scheme == "symmetric" and grid.qmin > -grid.qmax:
-        symmetric_params(float(low.min()), float(high.max()), grid)  # raises where negative values have no room
+        symmetric_params(
+            float(low.min()), float(high.max()), grid
+        )  # raises where negative values have no room
     return _Groups(low[:, None], high[:, None], grid, scheme)
 
 
@@ -167,7 +169,8 @@ def _ranges_of_rows(rows: Array, grid: IntGrid, scheme: Scheme) -> Ends:
     for first in range(0, len(rows), step):
         part = slice(first, first + step)
         values = np.ascontiguousarray(rows[part], np.float32 if narrow else FLOAT64)
-        groups = _groups(*(end(axis=1).astype(FLOAT64) for end in (values.min, values.max)), grid, scheme)
+        least, most = values.min(axis=1).astype(FLOAT64), values.max(axis=1).astype(FLOAT64)
+        groups = _groups(least, most, grid, scheme)
         price = _price_of_rows(values, groups.exponent)
         if long:
             found = _finalists(groups, _price_of_masses(Histogram().update(values).masses(), groups.exponent))
@@ -323,7 +326,7 @@ def _price_of_rows(rows: Array, exponent: Array) -> Price:
     half = exponent // 2  # a power of two that float32 has, whatever the exponent
     one = rows.dtype.type(1)
     scaled = rows * np.ldexp(one, -half) * np.ldexp(one, half - exponent)
-    return lambda *candidates: search.row_errors(scaled, *candidates)
+    return lambda scale, low, high: search.row_errors(scaled, scale, low, high)
 
 
 def _price_of_masses(masses: Masses, exponent: Array) -> Price:
@@ -331,4 +334,6 @@ def _price_of_masses(masses: Masses, exponent: Array) -> Price:
     each = np.repeat(-exponent[:, 0], np.diff(masses.starts))
     places, widths = np.ldexp(masses.low, each), np.ldexp(masses.width, each)
     counts = masses.count.astype(FLOAT64)
-    return lambda *candidates: search.mass_errors(places, *candidates, widths, counts, masses.starts)
+    return lambda scale, low, high: search.mass_errors(
+        places, scale, low, high, widths, counts, masses.starts
+    )

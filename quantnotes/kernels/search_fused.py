@@ -38,7 +38,12 @@ def _compiled(*signatures: str) -> Callable[[_Loop], _Loop]:
     return compile
 
 
-@numba.njit(**_OPTIONS)
+def _part(loop: _Loop) -> _Loop:
+    """Compile as a part of the loops that call it."""
+    return cast(_Loop, numba.njit(**_OPTIONS)(loop))
+
+
+@_part
 def _code(x: Any, inverse: Any, low: Any, high: Any) -> Any:
     k = x * inverse
     k = k if k > low else low
@@ -75,7 +80,8 @@ def _row_errors(rows: Any, scale: Any, inverse: Any, low: Any, high: Any, total:
 def row_errors(rows: Array, scale: Array, low: Array, high: Array) -> NDArray[np.float64]:
     """Return the summed squared error of each row under each of its candidates."""
     total = np.zeros(scale.shape)
-    _row_errors(np.ascontiguousarray(rows), *_in_type(rows.dtype, scale, low, high), total)
+    s, inverse, low, high = _in_type(rows.dtype, scale, low, high)
+    _row_errors(np.ascontiguousarray(rows), s, inverse, low, high, total)
     return total
 
 
