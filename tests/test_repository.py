@@ -59,7 +59,7 @@ HEAVY = {
     "IPython": {"course"},
     "numba": {"kernels"},
     "dask": {"distributed"},
-    "onnx": {"export"},
+    "onnx": {"comparison", "export"},
 }
 
 

@@ -2,22 +2,27 @@
 
 A tensor alone says what each choice does to *it*. Whether a far value is noise or signal, and what the error
 does to the network, it does not say; so a thin tail is reported with its place, never silently kept or
-dropped. Left out: files, see :mod:`quantnotes.comparison.survey`.
+dropped.
+
+Not covered: files, see :mod:`quantnotes.comparison.survey`.
 """
 
 from __future__ import annotations
 
 import html
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from quantnotes import kernels
 from quantnotes.calibration import METHODS, choose_range, make_params
-from quantnotes.checks import as_real, nan_error, some_finite_data
+from quantnotes.checks import as_real, compute_type, nan_error, some_finite_data
+from quantnotes.comparison.roles import UNKNOWN, Role, given_role
+from quantnotes.granularity import Granularity
 from quantnotes.grid import IntGrid
 from quantnotes.histogram import Histogram
 from quantnotes.mapping import QuantParams
@@ -26,14 +31,24 @@ from quantnotes.ranges import Range, minmax_range
 from quantnotes.saturation import CodeLedger, code_ledger
 from quantnotes.tables import html_table, percent, text_table
 
+Array = NDArray[Any]
+
 SCHEMES: tuple[Scheme, ...] = ("asymmetric", "symmetric")
+GROUPS = (128, 32)  # values of a weight that share a scale, at few bits
+_FEW_BITS = 4
+_SCALE_BITS = 16  # what a scale takes in memory, where values in groups are counted
 _SIMPLER = 0.5  # dB that a simpler choice may cost before the better one is recommended
 _WORTH = 3.0  # dB that finer scales must gain to be mentioned
 _BINNED = 2**20  # a longer array is counted once, and its ranges are chosen from the histogram
+_PIECE = 2**22  # values of a weight that are looked at together, when scales are finer than the tensor
+_WIDENED = 2**24  # values of a half-precision array that are converted at once; more of them block by block
+_KEPT = 2**18  # scales of a trial; of trials with more, only the best is kept
+_MOST_SCALES = 2**22  # groups are not tried if there were more
 _THIN = 10_000  # a tail is thin if it holds at most one value of so many, or one alone
 _FEW = 20  # below so many values a tail cannot be told from the rest
 _MOST_CHANNELS = 2**16
 _SHOWN = 3  # places of a tail that are named
+_ONE_FOR_ALL = ("minmax", "histogram", "percentile")  # methods that ask neither for the grid nor the scheme
 
 
 @dataclass(frozen=True, repr=False)
@@ -48,7 +63,7 @@ class Trial:
     range : Range
         What the method chose.
     ledger : CodeLedger
-        What the parameters made of it did.
+        What the parameters made of it did; :attr:`CodeLedger.params` are they.
     """
 
     bits: int
@@ -62,9 +77,29 @@ class Trial:
         """S and Z of this choice."""
         return self.ledger.params
 
+    @property
+    def scales(self) -> str:
+        """Which values share a scale, in words: "tensor", "axis 0", "32 along axis 1"."""
+        axis, block = self.params.axis, self.params.block_size
+        if axis is None:
+            return "tensor"
+        return f"axis {axis}" if block is None else f"{block} along axis {axis}"
+
+    @property
+    def bits_per_value(self) -> float:
+        """Memory for a value in bits, its part of scales of 16 bits and of zero points among it."""
+        extra = _SCALE_BITS + (self.bits if self.scheme == "asymmetric" else 0)
+        groups = np.size(self.params.scale) if self.params.axis is not None else 0
+        return self.bits + extra * groups / int(self.ledger.counts.sum())
+
+    @property
+    def _fineness(self) -> tuple[bool, bool, int]:
+        """A key by which choices with fewer scales come first."""
+        axis, block = self.params.axis, self.params.block_size
+        return axis is not None, block is not None, -int(np.prod(block or 0))
+
     def __repr__(self) -> str:
-        bounds = f"{self.range.rmin:.4g} .. {self.range.rmax:.4g}"
-        return f"Trial({self.bits} bits, {_name(self)}, {bounds}, {self.ledger.sqnr_db:.1f} dB)"
+        return f"Trial({self.bits} bits, {_name(self)}, {_bounds(self)}, {self.ledger.sqnr_db:.1f} dB)"
 
 
 @dataclass(frozen=True)
@@ -106,7 +141,10 @@ class Comparison:
     tail : Tail
         The values that decide the scale of min-max.
     finer : mapping of int to float
-        SQNR in dB at the most bits with one scale for each index of an axis, by axis.
+        SQNR in dB at the most bits with one scale for each index of an axis, by axis; empty for a weight,
+        whose finer scales are among the trials.
+    role : Role
+        What the tensor is for, as far as is known.
 
     Examples
     --------
@@ -118,18 +156,37 @@ class Comparison:
     trials: tuple[Trial, ...]
     tail: Tail
     finer: Mapping[int, float]
+    role: Role = UNKNOWN
 
     @property
     def bits(self) -> tuple[int, ...]:
         """The bit widths that were tried, the most first."""
         return tuple(dict.fromkeys(trial.bits for trial in self.trials))
 
-    def trial(self, bits: int, scheme: Scheme, method: str) -> Trial:
-        """Return one trial; ValueError if it is not there."""
+    def trial(
+        self,
+        bits: int,
+        scheme: Scheme,
+        method: str,
+        *,
+        axis: int | None = None,
+        block_size: int | None = None,
+    ) -> Trial:
+        """Return one trial, with one scale for the tensor unless `axis` says otherwise.
+
+        Raises
+        ------
+        ValueError
+            If it is not there.
+        """
         for trial in self.trials:
-            if (trial.bits, trial.scheme, trial.method) == (bits, scheme, method):
+            scales = trial.params.axis, trial.params.block_size
+            if (trial.bits, trial.scheme, trial.method, *scales) == (bits, scheme, method, axis, block_size):
                 return trial
-        raise ValueError(f"there is no trial of {bits} bits, {scheme}, {method}")
+        finer = (
+            "" if axis is None else f", axis {axis}" + (f", block_size {block_size}" if block_size else "")
+        )
+        raise ValueError(f"there is no trial of {bits} bits, {scheme}, {method}{finer}")
 
     @property
     def worthwhile(self) -> dict[int, float]:
@@ -140,7 +197,8 @@ class Comparison:
     def best(self, bits: int | None = None) -> Trial:
         """Return the recommended trial: the simplest within half a decibel of the best.
 
-        Simpler is symmetric before asymmetric, and then min-max before the other methods.
+        Simpler is fewer scales before more, then symmetric before asymmetric, and then min-max before the
+        other methods.
 
         Parameters
         ----------
@@ -159,24 +217,56 @@ class Comparison:
         enough = rivals[0].ledger.sqnr_db - _SIMPLER
         return min(
             (trial for trial in rivals if trial.ledger.sqnr_db >= enough),
-            key=lambda trial: (trial.scheme != "symmetric", trial.method != "minmax", -trial.ledger.sqnr_db),
+            key=lambda trial: (
+                trial._fineness,
+                trial.scheme != "symmetric",
+                trial.method != "minmax",
+                -trial.ledger.sqnr_db,
+            ),
         )
 
     @property
     def recommendation(self) -> str:
         """What to use, in words, and what the tensor alone cannot tell."""
         lines = [self._choice(bits) for bits in self.bits]
-        return "\n".join([*lines, *self._finer(), *self._tail()])
+        return "\n".join([*lines, *self._axis(), *self._finer(), *self._tail()])
 
     def _choice(self, bits: int) -> str:
         best, top = self.best(bits), next(trial for trial in self.trials if trial.bits == bits)
         if best.ledger.sqnr_db == math.inf:
             return f"{bits} bits: {_name(best)}; every value is exact."
         text = f"{bits} bits: {_name(best)}, {best.ledger.sqnr_db:.1f} dB"
-        gap = top.ledger.sqnr_db - best.ledger.sqnr_db
+        if best.params.block_size is not None:
+            text += f" at {best.bits_per_value:.3g} bits a value"
+        coarser = self._coarser(best)
+        if coarser:
+            return f"{text}. With fewer scales: {'; '.join(coarser)}."
+        gap = _gain(best, top)
         if gap < 0.05:
             return text + "; no other choice is better."
         return text + f"; {_name(top)} is better by {gap:.1f} dB and less simple."
+
+    def _coarser(self, best: Trial) -> list[str]:
+        """Name the best trial of each coarser choice of scales, the next coarser one first."""
+        found: dict[str, Trial] = {}
+        for trial in self.trials:  # the best come first
+            if trial.bits == best.bits and trial._fineness < best._fineness:
+                found.setdefault(trial.scales, trial)
+        each = sorted(found.values(), key=lambda trial: trial._fineness, reverse=True)
+        return [f"{_name(trial, always=True)} {trial.ledger.sqnr_db:.1f} dB" for trial in each]
+
+    def _axis(self) -> list[str]:
+        role = self.role
+        finer = [trial for trial in map(self.best, self.bits) if trial.params.axis is not None]
+        if not finer:
+            return []
+        text = f"Axis {role.channel_axis} is {role.reason}" if role.reason != "as given" else ""
+        text = text or f"Axis {role.channel_axis} was given"
+        if role.name == "weight":
+            text += "; scales of a weight's outputs cost nothing at run time"
+        if any(trial.params.block_size is not None for trial in finer):
+            text += ". Groups need a kernel that knows them"
+        return [text + "."]
 
     def _finer(self) -> list[str]:
         if not self.worthwhile:
@@ -203,8 +293,12 @@ class Comparison:
         ]
 
     def _rows(self) -> Sequence[tuple[str, ...]]:
-        head = ("bits", "scheme", "method", "range", "codes used", "entropy, bits", "clipped", "SQNR, dB")
-        return [head, *(_row(trial) for trial in self.trials)]
+        finer = any(trial.params.axis is not None for trial in self.trials)
+        head = (
+            *("bits", "scheme", "method", *["scales"] * finer, "range", "codes used", "entropy, bits"),
+            *("clipped", "SQNR, dB", "S", "Z"),
+        )
+        return [head, *(_row(trial, finer) for trial in self.trials)]
 
     def __str__(self) -> str:
         return f"{text_table(self._rows(), right=True)}\n\n{self.recommendation}"
@@ -216,26 +310,76 @@ class Comparison:
         return html_table(self._rows(), head=True) + words
 
 
-def _name(trial: Trial) -> str:
-    return f"{trial.scheme}, {trial.method}"
+def _name(trial: Trial, always: bool = False) -> str:
+    axis, block = trial.params.axis, trial.params.block_size
+    if axis is None:
+        scales = ", one scale" if always else ""
+    elif block is None:
+        scales = f", a scale for each index of axis {axis}"
+    else:
+        scales = f", a scale for every {block} values along axis {axis}"
+    return f"{trial.scheme}, {trial.method}{scales}"
 
 
-def _row(trial: Trial) -> tuple[str, ...]:
+def _gain(trial: Trial, better: Trial) -> float:
+    """Return how many dB the other one is better; 0 for two that are infinitely bad."""
+    have, other = trial.ledger.sqnr_db, better.ledger.sqnr_db
+    return 0.0 if have == other else other - have
+
+
+def _bounds(trial: Trial) -> str:
+    return f"{np.min(trial.range.rmin):.4g} .. {np.max(trial.range.rmax):.4g}"
+
+
+def span(values: Any) -> str:
+    """Write a number, or the smallest and the largest of several."""
+    low, high = f"{np.min(values):.4g}", f"{np.max(values):.4g}"
+    return low if low == high else f"{low} .. {high}"
+
+
+def _row(trial: Trial, finer: bool) -> tuple[str, ...]:
     ledger = trial.ledger
     return (
         f"{trial.bits}",
         trial.scheme,
         trial.method,
-        f"{trial.range.rmin:.4g} .. {trial.range.rmax:.4g}",
+        *[trial.scales] * finer,
+        _bounds(trial),
         f"{ledger.codes_used} of {ledger.codes_available}",
         f"{ledger.code_entropy_bits:.2f}",
         percent(ledger.clipped_low + ledger.clipped_high),
         f"{ledger.sqnr_db:.1f}",
+        span(trial.params.scale),
+        span(trial.params.zero_point),
     )
 
 
-def compare_array(x: ArrayLike, bits: int | Sequence[int] = (8, 4)) -> Comparison:
+def bit_widths(bits: object) -> list[int]:
+    """Return the bit widths, the most first.
+
+    Raises
+    ------
+    TypeError
+        If one is no integer.
+    ValueError
+        If one is out of range, or there is none.
+    """
+    found = {IntGrid.of(b).codes.bit_length() - 1 for b in np.atleast_1d(np.asarray(bits)).tolist()}
+    if not found:
+        raise ValueError("bits is empty: name at least one bit width")
+    return sorted(found, reverse=True)
+
+
+def compare_array(
+    x: ArrayLike,
+    bits: int | Sequence[int] = (8, 4),
+    role: Role | str | None = None,
+    channel_axis: int | None = None,
+    progress: Callable[[float], object] = lambda share: None,
+) -> Comparison:
     """Try every range method, both schemes and some bit widths on an array: see :func:`compare`.
+
+    `progress` is told after each step which share of the work it was.
 
     Examples
     --------
@@ -243,40 +387,151 @@ def compare_array(x: ArrayLike, bits: int | Sequence[int] = (8, 4)) -> Compariso
     >>> found.best().scheme, found.best().method
     ('asymmetric', 'minmax')
     """
-    array = as_real(x)
-    if np.isnan(array).any():
-        raise nan_error(array, "x", "drop them first")
-    some_finite_data(array, "raise")
-    source = array if array.size <= _BINNED else Histogram().update(array)
-    widths = sorted(
-        {IntGrid.of(b).codes.bit_length() - 1 for b in np.atleast_1d(bits).tolist()}, reverse=True
-    )
-    if not widths:
-        raise ValueError("bits is empty: name at least one bit width")
-    trials = [
-        _try(array, source, b, scheme, method) for b in widths for scheme in SCHEMES for method in METHODS
+    array, widths = as_real(x), bit_widths(bits)
+    known = role if isinstance(role, Role) else given_role(role, channel_axis, array.ndim)
+    _ends(array)
+    if array.dtype.itemsize == 2 and array.dtype.kind in "fV" and array.size <= _WIDENED:
+        array = array.astype(np.float32)
+    finer = known.channel_axis is not None
+    steps = [
+        (scales, b)
+        for scales in _granularities(array.shape, known)
+        for b in widths
+        if scales.blocks is None or b <= _FEW_BITS
     ]
+    trials: list[Trial] = []
+    shared: dict[Any, Range] = {}
+    source = array if array.size <= _BINNED else Histogram().update(array)
+    for scales, b in steps:
+        found = []
+        for trial in _trials(array, source, scales, b, shared):
+            found.append(trial)
+            progress(1 / (len(steps) * len(SCHEMES) * len(METHODS)))
+            if np.size(trial.params.scale) > _KEPT:
+                found = [max(found, key=lambda each: each.ledger.sqnr_db)]
+        trials += found
     trials.sort(key=lambda trial: (-trial.bits, -trial.ledger.sqnr_db))
-    return Comparison(tuple(trials), _tail_of(array), _finer_of(array, IntGrid.of(widths[0])))
+    hint = {} if finer else _finer_of(array, IntGrid.of(widths[0]))
+    return Comparison(tuple(trials), _tail_of(array), hint, known)
 
 
-def _try(x: NDArray[Any], source: NDArray[Any] | Histogram, bits: int, scheme: Scheme, method: str) -> Trial:
-    grid = IntGrid.of(bits)
-    bounds = choose_range(method, source, grid, scheme)
-    return Trial(bits, scheme, method, bounds, code_ledger(x, make_params(bounds, grid, scheme)))
+def _granularities(shape: tuple[int, ...], role: Role) -> list[Granularity]:
+    """Return which scales are tried: one, one for each channel, one for each group along the inputs."""
+    found, size, axis = [Granularity()], math.prod(shape), role.channel_axis
+    if axis is not None and 1 < shape[axis] < size:
+        found.append(Granularity.of(axis))
+    inputs = role.input_axis
+    if inputs is not None and inputs < len(shape):
+        blocks = [n for n in GROUPS if n < shape[inputs] and size // n <= _MOST_SCALES]
+        found += [Granularity.of(inputs, n) for n in blocks]
+    return found
 
 
-def _tail_of(x: NDArray[Any]) -> Tail:
-    magnitudes = np.abs(x.astype(np.float64))
-    far = magnitudes > magnitudes.max() / 2
-    flat = np.flatnonzero(far)
-    first = flat[np.argsort(-magnitudes.flat[flat], kind="stable")[:_SHOWN]]
-    indices = [tuple(int(i) for i in np.unravel_index(place, x.shape)) for place in first]
-    largest = tuple((index, float(x[index])) for index in indices)
-    return Tail(flat.size, x.size, largest, float(magnitudes.max(where=~far, initial=0.0)))
+def _trials(
+    x: Array, source: Array | Histogram, scales: Granularity, bits: int, shared: dict[Any, Range]
+) -> Iterator[Trial]:
+    """Try all methods and schemes; ranges that other widths share, and ledgers of equal parameters, once."""
+    grid, ledgers = IntGrid.of(bits), list[CodeLedger]()
+    for method in METHODS:
+        for scheme in SCHEMES:
+            key = (scales, method) if method in _ONE_FOR_ALL else (scales, method, bits, scheme)
+            if key not in shared:
+                shared[key] = _range_of(x, source, scales, method, grid, scheme)
+            bounds = shared[key]
+            params = make_params(bounds, grid, scheme, axis=scales.axis, block_size=scales.block_size)
+            ledger = next((each for each in ledgers if each.params == params), None)
+            if ledger is None:
+                ledger = code_ledger(x, params)
+                if np.size(params.scale) <= _KEPT:
+                    ledgers.append(ledger)
+            yield Trial(bits, scheme, method, bounds, ledger)
 
 
-def _finer_of(x: NDArray[Any], grid: IntGrid) -> dict[int, float]:
+def _range_of(
+    x: Array, source: Array | Histogram, scales: Granularity, method: str, grid: IntGrid, scheme: Scheme
+) -> Range:
+    """Return the range that a method chooses, or one for each group, which are looked at some at a time."""
+    if scales.per_tensor:
+        return choose_range(method, source, grid, scheme)
+    low, high = np.empty((2, *scales.shape(x.shape)))
+    for part, place in _pieces(x, scales):
+        data = part.astype(np.float32) if part.dtype.itemsize == 2 else part
+        if scales.blocks is None and part.size > _BINNED and low[place].size == 1:
+            found = choose_range(method, Histogram().update(data), grid, scheme)
+        else:
+            found = choose_range(method, data, grid, scheme, axis=scales.axis, block_size=scales.block_size)
+        low[place], high[place] = found
+    return Range(low, high)
+
+
+def _pieces(x: Array, scales: Granularity) -> Iterator[tuple[Array, tuple[slice, ...]]]:
+    """Cut an array into pieces of whole groups, with the place of their groups in the parameters."""
+    (axis,) = scales.axes
+    if scales.blocks is None:
+        n, step = x.shape[axis], max(1, _PIECE * x.shape[axis] // x.size)
+        for start in range(0, n, step):
+            cut = slice(start, start + step)
+            yield x[(slice(None),) * axis + (cut,)], (cut,)
+        return
+    (block,) = scales.blocks
+    whole = (slice(None),) * x.ndim
+    for places in _cuts(x.shape, axis, block):
+        inside = tuple(
+            slice(cut.start * block, cut.stop * block) if i == axis else cut for i, cut in enumerate(places)
+        )
+        yield x[inside], (*places, *whole[len(places) :])
+
+
+def _cuts(shape: tuple[int, ...], axis: int, block: int) -> Iterator[tuple[slice, ...]]:
+    """Yield slices of the parameters of an array in blocks, so that each covers few values."""
+    shape = tuple(-(-n // block) if i == axis else n for i, n in enumerate(shape))
+    steps, budget = list(shape), max(1, _PIECE // block)
+    for i in range(len(shape)):
+        inner = math.prod(steps[i + 1 :])
+        steps[i] = min(shape[i], max(1, budget // inner))
+    ranges = [range(0, n, step) for n, step in zip(shape, steps, strict=True)]
+    for starts in np.ndindex(*map(len, ranges)):
+        firsts = [r[i] for r, i in zip(ranges, starts, strict=True)]
+        yield tuple(slice(a, min(a + step, n)) for a, step, n in zip(firsts, steps, shape, strict=True))
+
+
+def _ends(x: Array) -> tuple[float, float]:
+    """Return the smallest and the largest value; ValueError unless all are finite and there are some."""
+    low, high = map(float, kernels.minmax(x, compute_type(x.dtype)))
+    if low != low:
+        raise nan_error(x, "x", "drop them first")
+    some_finite_data(x, "raise")
+    return low, high
+
+
+def _tail_of(x: Array) -> Tail:
+    """Find the values beyond half of the largest magnitude, looking at a part of the array at a time."""
+    bound = max(map(abs, _ends(x))) / 2
+    count, rest, first = 0, 0.0, list[tuple[float, tuple[int, ...]]]()
+    for part, place in kernels.parts(x, _BINNED):
+        magnitudes = np.abs(part.astype(np.float64))
+        far = magnitudes > bound
+        rest = max(rest, float(magnitudes.max(where=~far, initial=0.0)))
+        beyond = magnitudes[far]
+        count += beyond.size
+        least = np.partition(beyond, -_SHOWN)[-_SHOWN] if beyond.size > _SHOWN else bound
+        most = np.append(np.flatnonzero(magnitudes > least), np.flatnonzero(magnitudes == least)[:_SHOWN])
+        starts = [cut.start or 0 for cut in place]
+        for flat in most.tolist() if beyond.size else ():
+            inside = _index(flat, part.shape)
+            index = tuple(i + start for i, start in zip(inside, starts, strict=True))
+            first.append((-float(magnitudes[inside]), index))
+        first = sorted(first)[:_SHOWN]
+    largest = tuple((index, float(x[index])) for _, index in first)
+    return Tail(count, x.size, largest, rest)
+
+
+def _index(flat: int, shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the index of element number `flat`; NumPy's function has none for a scalar."""
+    return tuple(int(i) for i in np.unravel_index(flat, shape)) if shape else ()
+
+
+def _finer_of(x: Array, grid: IntGrid) -> dict[int, float]:
     """Return the SQNR of symmetric min-max with one scale for each index of an axis, for each axis."""
     worth_it = (axis for axis in range(x.ndim) if 1 < x.shape[axis] < min(x.size, _MOST_CHANNELS))
     return {

@@ -1,4 +1,4 @@
-"""`compare`: one call for an array or for all tensors of a file.
+"""`compare`: one call for an array, or for all tensors of a file, of a folder, or of a checkpoint in shards.
 
 Not covered: the comparison itself, see :mod:`quantnotes.comparison.array`.
 """
@@ -7,28 +7,49 @@ from __future__ import annotations
 
 import html
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import overload
 
 from numpy.typing import ArrayLike
 
-from quantnotes.comparison.array import Comparison, compare_array
-from quantnotes.comparison.files import Stored, open_tensors
+from quantnotes.checks import as_int
+from quantnotes.comparison.array import Comparison, bit_widths, compare_array
+from quantnotes.comparison.files import NotCompared, Source, Stored, find_sources, open_tensors
+from quantnotes.comparison.roles import RoleName, given_role, role_by_name
+from quantnotes.comparison.rows import COLUMNS, plain, rows_of, used_columns
 from quantnotes.tables import html_table, text_table
 
-_COLUMNS = (
-    "tensor",
-    "values",
-    "bits",
-    "symmetric min-max",
-    "recommended",
-    "SQNR, dB",
-    "finer scales",
-    "thin tail",
+THIN_TAIL = (
+    "thin tail: so few values lie beyond half of the largest magnitude and decide the scale of min-max. A "
+    "tensor cannot tell whether they are noise or signal: compare it alone to see where they are, and "
+    "measure where it is consumed."
 )
 
-Progress = Callable[[Sequence[Stored]], Iterable[Stored]]
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a tensor, or of a file that could not be opened.
+
+    Attributes
+    ----------
+    file, tensor : str
+        Names; the tensor's is empty for a file.
+    shape : tuple of int
+    found : Comparison, optional
+        None if there is no comparison.
+    why : str
+        Why not.
+    failed : bool
+        True unless the tensor was not there to be compared.
+    """
+
+    file: str
+    tensor: str
+    shape: tuple[int, ...] = ()
+    found: Comparison | None = None
+    why: str = ""
+    failed: bool = False
 
 
 @dataclass(frozen=True, repr=False)
@@ -38,54 +59,36 @@ class Survey:
     Attributes
     ----------
     comparisons : mapping of str to Comparison
-        By the tensor's name, in the order of the file.
+        By the tensor's name, in the order of the file; of a folder, "file: tensor".
     skipped : mapping of str to str
         Tensors that were not compared, and why.
+    failed : frozenset of str
+        Those of them that were there to be compared: damaged, not finite, or too large for the memory.
 
     Examples
     --------
     >>> print(Survey({"bias": compare([0.0, 0.5, 1.0, 3.0], bits=4)}, {"ids": "holds int64"}))
-    tensor  values  bits  symmetric min-max         recommended  SQNR, dB  finer scales  thin tail
-    bias         4     4               26.0  asymmetric, minmax      30.1
+    tensor  values  bits  symmetric min-max         recommended  scales  SQNR, dB    S   Z
+    bias         4     4               26.0  asymmetric, minmax  tensor      30.1  0.2  -8
     <BLANKLINE>
     skipped ids: holds int64
     """
 
     comparisons: Mapping[str, Comparison]
     skipped: Mapping[str, str]
+    failed: frozenset[str] = frozenset()
 
     def _rows(self) -> Sequence[tuple[str, ...]]:
-        rows: list[tuple[str, ...]] = [_COLUMNS]
-        for name, found in self.comparisons.items():
-            tail = found.tail
-            few = f"{tail.count} of {tail.total}" if tail.thin else ""
-            for bits in found.bits:
-                best, plain = found.best(bits), found.trial(bits, "symmetric", "minmax")
-                finer = ", ".join(f"axis {a}: {sqnr:.1f}" for a, sqnr in found.worthwhile.items())
-                rows.append(
-                    (
-                        name,
-                        f"{tail.total}",
-                        f"{bits}",
-                        f"{plain.ledger.sqnr_db:.1f}",
-                        f"{best.scheme}, {best.method}",
-                        f"{best.ledger.sqnr_db:.1f}",
-                        finer if bits == found.bits[0] else "",
-                        few,
-                    )
-                )
-        return rows
+        rows = [row for name, found in self.comparisons.items() for row in rows_of("", name, (), found)]
+        return used_columns([COLUMNS, *(row.cells() for row in rows)])
 
     def _notes(self) -> list[str]:
-        thin = [name for name, found in self.comparisons.items() if found.tail.thin]
-        notes = []
-        if thin:
-            notes.append(
-                "thin tail: so few values lie beyond half of the largest magnitude and decide the scale of "
-                "min-max. A tensor cannot tell whether they are noise or signal: compare it alone to see "
-                "where they are, and measure where it is consumed."
-            )
-        return notes + [f"skipped {name}: {why}" for name, why in self.skipped.items()]
+        thin = any(found.tail.thin for found in self.comparisons.values())
+        skipped = (
+            f"{'failed' if name in self.failed else 'skipped'} {name}: {why}"
+            for name, why in self.skipped.items()
+        )
+        return [THIN_TAIL] * thin + [plain(note) for note in skipped]
 
     def __str__(self) -> str:
         table = text_table(self._rows(), right=True) if self.comparisons else "no tensor to compare"
@@ -100,18 +103,32 @@ class Survey:
 
 @overload
 def compare(  # type: ignore[overload-overlap]  # NumPy counts a string among its array-likes
-    x: str | os.PathLike[str], *, bits: int | Sequence[int] = (8, 4), tensor: str | None = None
+    x: str | os.PathLike[str],
+    bits: int | Sequence[int] = (8, 4),
+    *,
+    role: RoleName | None = None,
+    channel_axis: int | None = None,
+    tensor: str | None = None,
 ) -> Comparison | Survey: ...
 
 
 @overload
-def compare(x: ArrayLike, *, bits: int | Sequence[int] = (8, 4), tensor: None = None) -> Comparison: ...
+def compare(
+    x: ArrayLike,
+    bits: int | Sequence[int] = (8, 4),
+    *,
+    role: RoleName | None = None,
+    channel_axis: int | None = None,
+    tensor: None = None,
+) -> Comparison: ...
 
 
 def compare(
     x: ArrayLike | str | os.PathLike[str],
-    *,
     bits: int | Sequence[int] = (8, 4),
+    *,
+    role: RoleName | None = None,
+    channel_axis: int | None = None,
     tensor: str | None = None,
 ) -> Comparison | Survey:
     """Try every range method, both schemes and some bit widths on a tensor, or on each tensor of a file.
@@ -119,9 +136,17 @@ def compare(
     Parameters
     ----------
     x : array_like, or path
-        Finite real numbers, any shape, at least one; or a ``.npy``, ``.npz`` or ``.safetensors`` file.
+        Finite real numbers, any shape, at least one; or a ``.npy``, ``.npz``, ``.safetensors`` or ``.onnx``
+        file, a folder of such files, or the ``.safetensors.index.json`` of a checkpoint in shards.
     bits : int or sequence of int, default (8, 4)
         Bit widths of signed grids, 2 to 16.
+    role : {"weight", "activation"}, optional
+        What the tensor is for. A weight of rank 2 or more may also have a scale for each index of its output
+        axis, and at 4 bits or fewer for each group of 128 or 32 of its inputs. Without it, an array is tried
+        with one scale; the tensors of a file are weights if their names and ranks say so, or the graph.
+    channel_axis : int, optional
+        The axis whose indices may have scales of their own. Without it, the output axis of a weight: 0, or
+        what the file says.
     tensor : str, optional
         Which tensor of a file. Without it, all of them.
 
@@ -135,17 +160,18 @@ def compare(
     Raises
     ------
     TypeError
-        If `x` holds no real numbers, or `tensor` is given with an array.
+        If `x` holds no real numbers, `bits` or `channel_axis` no integers, or an array comes with `tensor`.
     ValueError
-        If `x` is empty or not finite, `bits` is out of range, a file cannot be read or lacks the tensor, or
-        the tensor that is named or alone in it cannot be compared.
+        If `x` is empty or not finite, `bits` is out of range, `role` unknown, an array lacks the axis, a file
+        cannot be read or lacks the tensor, or the tensor that is named or alone in it cannot be compared.
     ModuleNotFoundError
         If a file needs a package that is not installed; the message names it.
 
     Notes
     -----
     An array of more than 2**20 values is counted into a `Histogram` once, and its ranges are chosen from
-    that; the ledgers are always of all values.
+    that, and so is a channel of so many; the ledgers are always of all values. Of trials with more than 2**18
+    scales only the best for its width and groups is kept.
 
     Examples
     --------
@@ -156,12 +182,12 @@ def compare(
     if not isinstance(x, (str, os.PathLike)):
         if tensor is not None:
             raise TypeError("tensor names one tensor of a file, but x is an array")
-        return compare_array(x, bits)
-    found = survey(x, bits=bits, tensor=tensor)
+        return compare_array(x, bits, role, channel_axis)
+    found = survey(x, bits, role=role, channel_axis=channel_axis, tensor=tensor)
     if len(found.comparisons) + len(found.skipped) > 1:
         return found
     for name, why in found.skipped.items():
-        raise ValueError(f"{name} {why}")
+        raise ValueError(f"{name}: {why}")
     for only in found.comparisons.values():
         return only
     raise ValueError(f"{os.fspath(x)} holds no tensor")
@@ -169,47 +195,120 @@ def compare(
 
 def survey(
     path: str | os.PathLike[str],
-    *,
     bits: int | Sequence[int] = (8, 4),
+    *,
+    role: RoleName | None = None,
+    channel_axis: int | None = None,
     tensor: str | None = None,
-    progress: Progress = iter,
 ) -> Survey:
     """Compare the tensors of a file, one after the other; never more than one is in memory.
 
-    Parameters
-    ----------
-    path : path
-        A ``.npy``, ``.npz`` or ``.safetensors`` file.
-    bits : int or sequence of int, default (8, 4)
-        Bit widths of signed grids.
-    tensor : str, optional
-        Compare this one alone.
-    progress : callable, optional
-        Wraps the sequence of tensors and yields them in order, as ``tqdm`` does.
+    The parameters and errors are those of :func:`compare`.
 
     Returns
     -------
     Survey
+    """
+    sources = find_sources(path)
+    several = len(sources) > 1 and sources[0].names is None
+    comparisons: dict[str, Comparison] = {}
+    skipped: dict[str, str] = {}
+    failed: set[str] = set()
+    names: list[str] = []
+
+    def wanted(stored: Stored) -> bool:
+        names.append(stored.name)
+        return tensor in (None, stored.name)
+
+    for source in sources:
+        for outcome in outcomes(source, bits, role, channel_axis, wanted):
+            if not outcome.tensor and len(sources) == 1:
+                raise ValueError(outcome.why)
+            name = f"{source.label}: {outcome.tensor}" if several else outcome.tensor or source.label
+            if outcome.found is not None:
+                comparisons[name] = outcome.found
+                continue
+            skipped[name] = outcome.why
+            failed |= {name} if outcome.failed else set()
+    if tensor is not None and not comparisons and not skipped:
+        raise ValueError(f"there is no tensor {tensor!r}; the file holds {', '.join(names)}")
+    return Survey(comparisons, skipped, frozenset(failed))
+
+
+def outcomes(
+    source: Source,
+    bits: int | Sequence[int],
+    role: RoleName | None,
+    channel_axis: int | None,
+    wanted: Callable[[Stored], bool] = lambda stored: True,
+    progress: Callable[[float], object] = lambda values: None,
+) -> Iterator[Outcome]:
+    """Compare the tensors of a file that are wanted, and yield what became of each.
+
+    Parameters
+    ----------
+    source : Source
+    bits, role, channel_axis
+        As in :func:`compare`.
+    wanted : callable
+        Says which.
+    progress : callable
+        Is told how many values have been done with since it was last called.
+
+    Yields
+    ------
+    Outcome
 
     Raises
     ------
-    ValueError
-        If the file cannot be read or lacks the tensor, or `bits` is out of range.
+    TypeError, ValueError
+        If `bits`, `role` or `channel_axis` is wrong: that is the caller's mistake, not a tensor's.
     ModuleNotFoundError
         If a package is missing that the format needs.
     """
-    comparisons: dict[str, Comparison] = {}
-    skipped: dict[str, str] = {}
-    compare_array([0.0], bits)  # a wrong bit width is the caller's mistake, not a tensor's
-    with open_tensors(path) as stored:
-        if tensor is not None:
-            names = [each.name for each in stored]
-            stored = [each for each in stored if each.name == tensor]
-            if not stored:
-                raise ValueError(f"there is no tensor {tensor!r}; the file holds {', '.join(names)}")
-        for each in progress(stored):
-            try:
-                comparisons[each.name] = compare_array(each.read(), bits)
-            except ValueError as error:
-                skipped[each.name] = str(error)
-    return Survey(comparisons, skipped)
+    bit_widths(bits)
+    given_role(role, None, 0)
+    if channel_axis is not None:
+        as_int(channel_axis, "channel_axis")
+    missing = set(source.names or ())
+    try:
+        with open_tensors(source.path) as tensors:
+            for stored in tensors:
+                missing.discard(stored.name)
+                if (source.names is None or stored.name in source.names) and wanted(stored):
+                    yield _outcome(source, stored, bits, role, channel_axis, progress)
+    except ValueError as error:
+        yield Outcome(source.label, "", why=str(error), failed=True)
+        return
+    for name in sorted(missing):
+        yield Outcome(
+            source.label, name, why=f"is not in {source.label}, where the index has it", failed=True
+        )
+
+
+def _outcome(
+    source: Source,
+    stored: Stored,
+    bits: int | Sequence[int],
+    role: RoleName | None,
+    channel_axis: int | None,
+    progress: Callable[[float], object],
+) -> Outcome:
+    label, name, shape = source.label, stored.name, stored.shape
+    try:
+        x = stored.read()
+        if x.size == 0:
+            raise NotCompared("is empty: there is nothing to compare")
+        if role is not None or channel_axis is not None:
+            has_axis = channel_axis is not None and x.ndim > 1 and -x.ndim <= channel_axis < x.ndim
+            known = given_role(role, channel_axis if has_axis else None, x.ndim)
+        else:
+            known = stored.role or role_by_name(name, x.ndim, source.path.suffix.lower())
+        found = compare_array(x, bits, known, progress=lambda share: progress(share * x.size))
+        return Outcome(label, name, x.shape, found)
+    except NotCompared as error:
+        return Outcome(label, name, shape, why=str(error))
+    except ValueError as error:
+        return Outcome(label, name, shape, why=str(error), failed=True)
+    except MemoryError:
+        return Outcome(label, name, shape, why="does not fit in memory", failed=True)

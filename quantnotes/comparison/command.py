@@ -1,0 +1,341 @@
+"""The command ``quantnotes compare FILE ...``: rows as they are made, one line for each failure.
+
+The exit code is 0 if all tensors were compared, 1 if some failed, 2 if nothing could be done, 130 after
+Ctrl-C and 141 where the reader of the output has gone.
+
+Not covered: the comparison, see :mod:`quantnotes.comparison.survey`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import fnmatch
+import importlib
+import os
+import re
+import shutil
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from quantnotes.comparison.array import Comparison, bit_widths
+from quantnotes.comparison.files import Source, Stored, find_sources, open_tensors
+from quantnotes.comparison.rows import (
+    CsvWriter,
+    JsonWriter,
+    Row,
+    TextWriter,
+    Writer,
+    plain,
+    rows_of,
+    sorted_rows,
+)
+from quantnotes.comparison.survey import THIN_TAIL, Outcome, outcomes
+
+PROGRAM = "quantnotes"
+_VERSION = importlib.import_module("quantnotes").__version__
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command.
+
+    Parameters
+    ----------
+    arguments : sequence of str, optional
+        Those of the process by default.
+
+    Returns
+    -------
+    int
+        The exit code.
+
+    Raises
+    ------
+    SystemExit
+        With 2 if the arguments are wrong, with 0 after ``--help`` and ``--version``.
+    """
+    options = _parser().parse_intermixed_args(
+        _one_list_of_bits(sys.argv[1:] if arguments is None else arguments)
+    )
+    try:
+        bit_widths(options.bits or (8,))
+    except ValueError as error:
+        _say(str(error))
+        return 2
+    run = _Run(options)
+    try:
+        return run.all()
+    except KeyboardInterrupt:
+        return run.interrupted()
+    except BrokenPipeError:
+        _close_output()
+        return 141
+    except OSError as error:
+        _close_output()
+        _say(f"the results cannot be written: {error.strerror or error}")
+        return 2
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog=PROGRAM,
+        usage="%(prog)s compare FILE ... [options]",
+        description="Try every range method, both schemes and some bit widths on the tensors of files, and "
+        "recommend one. Weights may have a scale for each output, or for groups of inputs.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"{PROGRAM} {_VERSION}")
+    parser.add_argument("command", choices=["compare"], help="what to do")
+    parser.add_argument(
+        "files",
+        nargs="+",
+        metavar="FILE",
+        help="a .npy, .npz, .safetensors or .onnx file, a folder of them, or a .safetensors.index.json",
+    )
+    parser.add_argument(
+        "--tensor", action="append", metavar="NAME", help="compare this one alone; may be repeated"
+    )
+    parser.add_argument(
+        "--bits", action="extend", type=_widths, metavar="N,N", help="bit widths (default: 8 4)"
+    )
+    parser.add_argument("--role", choices=["weight", "activation"], help="what all tensors are for")
+    parser.add_argument(
+        "--channel-axis", type=int, metavar="AXIS", help="the axis that may have scales of its own"
+    )
+    parser.add_argument(
+        "--min-size", type=int, default=0, metavar="N", help="leave out tensors of fewer values"
+    )
+    parser.add_argument(
+        "--filter",
+        type=_pattern,
+        metavar="PATTERN",
+        help="compare tensors whose name matches: a regular expression, or a pattern such as '*.weight'",
+    )
+    parser.add_argument(
+        "--sort",
+        choices=["name", "values", "sqnr", "gain"],
+        help="print when all is done: by name, most values first, worst first, or most gained first",
+    )
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="write one JSON array")
+    form.add_argument("--csv", action="store_true", help="write comma-separated values")
+    return parser
+
+
+def _one_list_of_bits(arguments: Sequence[str]) -> list[str]:
+    """Join the numbers after ``--bits``, so that they end where a file begins."""
+    joined: list[str] = []
+    for argument in arguments:
+        number = re.fullmatch(r"\d+(,\d+)*,?", argument)
+        if number and joined and re.fullmatch(r"--bits(=[\d,]*)?", joined[-1]):
+            before = joined.pop()
+            joined.append(f"{before}{',' if '=' in before else '='}{argument}")
+        else:
+            joined.append(argument)
+    return joined
+
+
+def _widths(text: str) -> list[int]:
+    return [int(number) for number in text.split(",") if number.strip()]
+
+
+def _pattern(text: str) -> re.Pattern[str]:
+    try:
+        return re.compile(text)
+    except re.error:
+        return re.compile(fnmatch.translate(text))
+
+
+def _say(text: str) -> None:
+    """Write one line to standard error."""
+    if sys.stderr is not None:
+        print(_encodable(f"{PROGRAM}: {plain(text)}", sys.stderr), file=sys.stderr, flush=True)
+
+
+def _encodable(text: str, stream: Any) -> str:
+    """Escape what the stream's encoding has not."""
+    encoding = getattr(stream, "encoding", None) or "utf-8"
+    return text.encode(encoding, "backslashreplace").decode(encoding)
+
+
+def _close_output() -> None:
+    """Send what is left in the buffer nowhere, so that Python does not complain about it at its end."""
+    try:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+    except (OSError, ValueError, AttributeError):
+        pass  # it is no file
+
+
+class _Run:
+    """One run of the command: what was asked for, and what has been done so far."""
+
+    def __init__(self, options: argparse.Namespace) -> None:
+        self.options = options
+        self.bits = sorted(set(options.bits or (8, 4)), reverse=True)
+        self.done = self.total = 0
+        self.failed = False
+        self.thin = False
+        self.kept: list[list[Row]] = []  # for --sort
+        self.writer: Writer | None = None
+        self.bar: Any = None
+        self.single: Comparison | None = None
+
+    def all(self) -> int:
+        """Compare everything, and return the exit code."""
+        sources = self._sources()
+        several = len(sources) > 1 and any(source.names is None for source in sources)
+        listed = [(source, stored) for source in sources for stored in self._wanted(source)]
+        self.total = len(listed)
+        self._missing({stored.name for _, stored in listed})
+        if listed:
+            self._start(listed, several)
+            for source in dict.fromkeys(source for source, _ in listed):
+                self._source(source, several)
+            self._finish()
+        if not self.done:
+            if not self.failed:
+                _say("no tensor to compare")
+            return 2
+        return 1 if self.failed else 0
+
+    def interrupted(self) -> int:
+        """Print what is done, and say how much that is."""
+        try:
+            self._finish()
+        except (OSError, KeyboardInterrupt):
+            _close_output()
+        _say(f"interrupted: {self.done} of {self.total} tensors were compared")
+        return 130
+
+    def _fail(self, text: str) -> None:
+        self.failed = True
+        self._quietly(lambda: _say(text))
+
+    def _sources(self) -> list[Source]:
+        found: list[Source] = []
+        for name in self.options.files:
+            try:
+                sources = find_sources(name)
+            except ValueError as error:
+                self._fail(str(error))
+                continue
+            if len(self.options.files) > 1 and sources[0].names is None:
+                sources = [Source(source.path, str(source.path)) for source in sources]
+            found += sources
+        return list(dict.fromkeys(found))
+
+    def _wanted(self, source: Source) -> list[Stored]:
+        """Return what is wanted of a file, without reading it."""
+        try:
+            with open_tensors(source.path) as tensors:
+                names = source.names
+                return [
+                    each for each in tensors if (names is None or each.name in names) and self._wants(each)
+                ]
+        except (ValueError, ModuleNotFoundError) as error:
+            self._fail(str(error))
+            return []
+
+    def _wants(self, stored: Stored) -> bool:
+        asked = self.options
+        return (
+            (asked.tensor is None or stored.name in asked.tensor)
+            and (asked.filter is None or asked.filter.search(stored.name) is not None)
+            and stored.size >= asked.min_size
+        )
+
+    def _missing(self, names: set[str]) -> None:
+        for name in dict.fromkeys(self.options.tensor or ()):
+            if name not in names:
+                self._fail(f"there is no tensor {name!r}")
+
+    def _start(self, listed: list[tuple[Source, Stored]], several: bool) -> None:
+        options = self.options
+        if options.json:
+            self.writer = JsonWriter()
+        elif options.csv:
+            self.writer = CsvWriter()
+        elif len(listed) > 1:
+            names = [f"{source.label}: {each.name}" if several else each.name for source, each in listed]
+            terminal = sys.stdout is not None and sys.stdout.isatty()
+            self.writer = TextWriter(names, shutil.get_terminal_size().columns if terminal else None)
+        self.bar = _bar(sum(stored.size for _, stored in listed))
+        if self.writer is not None and (options.json or options.csv):
+            self._write(self.writer.head())
+
+    def _source(self, source: Source, several: bool) -> None:
+        options = self.options
+        progress = (lambda values: None) if self.bar is None else self.bar.update
+        for outcome in outcomes(source, self.bits, options.role, options.channel_axis, self._wants, progress):
+            self._take(outcome, outcome.file if several else "")
+
+    def _take(self, outcome: Outcome, file: str) -> None:
+        name = f"{outcome.file}: {outcome.tensor}" if file and outcome.tensor else outcome.tensor
+        if outcome.found is None:
+            line = f"{name}: {outcome.why}" if name else outcome.why
+            if outcome.failed:
+                self._fail(line)
+            else:
+                self._quietly(lambda: _say(f"skipped {line}"))
+            return
+        self.done += 1
+        self.thin |= outcome.found.tail.thin
+        rows = rows_of(file, outcome.tensor, outcome.shape, outcome.found)
+        if self.writer is None:
+            self.single = outcome.found
+        elif self.options.sort:
+            self.kept.append(rows)
+        else:
+            self._rows(rows)
+
+    def _rows(self, rows: list[Row]) -> None:
+        assert self.writer is not None
+        if isinstance(self.writer, TextWriter) and self.writer.lines == 0:
+            self._write(self.writer.head())
+        self._write("".join(map(self.writer.row, rows)))
+
+    def _finish(self) -> None:
+        """Write what has been kept, and the end."""
+        if self.bar is not None:
+            self.bar.close()
+            self.bar = None
+        kept, self.kept = self.kept, []
+        for row in sorted_rows(kept, self.options.sort) if kept else ():
+            self._rows([row])
+        writer, self.writer = self.writer, None
+        if writer is not None:
+            self._write(writer.foot())
+        if self.single is not None:
+            self._write(f"{self.single}\n")
+        elif self.thin and isinstance(writer, TextWriter):
+            self._write(f"\n{THIN_TAIL}\n")
+
+    def _write(self, text: str) -> None:
+        """Write to standard output at once."""
+        if sys.stdout is None:
+            raise OSError("there is no standard output")
+
+        def write() -> None:
+            sys.stdout.write(_encodable(text, sys.stdout))
+            sys.stdout.flush()
+
+        self._quietly(write)
+
+    def _quietly(self, action: Any) -> None:
+        """Do something with the bar off the screen."""
+        if self.bar is None:
+            action()
+            return
+        self.bar.clear()
+        action()
+        self.bar.refresh()
+
+
+def _bar(values: int) -> Any:
+    """Return a bar that counts values, on standard error if that is a terminal; None without tqdm."""
+    try:
+        from tqdm import tqdm
+    except ModuleNotFoundError:
+        return None
+    return tqdm(total=values, unit=" values", unit_scale=True, disable=None, leave=False)

@@ -1,0 +1,417 @@
+"""`python -m quantnotes compare`: what it prints, its exit codes, and that nothing ends in a traceback."""
+
+import csv
+import io
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+
+import quantnotes
+from quantnotes import compare
+from quantnotes.__main__ import main
+from quantnotes.comparison import command, survey
+from quantnotes.comparison.rows import COLUMNS, TextWriter
+
+RNG = np.random.default_rng(0)
+X = RNG.standard_normal(60).astype(np.float32)
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture
+def mixed(tmp_path):
+    """An archive with one member of each kind: two good ones, integers, NaN, a corrupt one, a README."""
+    path = tmp_path / "mixed.npz"
+    np.savez(path, a=X, b=2 * X, ids=np.arange(3), nan=np.array([1.0, np.nan]), broken=X)
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("README.md", "no array")
+    data = bytearray(path.read_bytes())
+    with zipfile.ZipFile(path) as archive:
+        info = archive.getinfo("broken.npy")
+    data[info.header_offset + 300] ^= 1  # a bit of a value: only the checksum knows
+    path.write_bytes(data)
+    return path
+
+
+def run(*arguments, capsys):
+    """Return the exit code, the lines of standard output, and those of standard error."""
+    code = main(["compare", *map(str, arguments)])
+    shown = capsys.readouterr()
+    return code, shown.out.splitlines(), shown.err.splitlines()
+
+
+def started(*arguments, **options):
+    """Start the command as a process of its own."""
+    environment = os.environ | {"PYTHONPATH": str(ROOT)} | options.pop("env", {})
+    return subprocess.Popen(
+        [sys.executable, "-m", "quantnotes", "compare", *map(str, arguments)],
+        stdout=options.pop("stdout", subprocess.PIPE),
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment,
+        **options,
+    )
+
+
+# --- exit codes and failures --------------------------------------------------------------------------------
+
+
+def test_failures_are_told_and_the_rest_is_carried_on(mixed, capsys):
+    code, out, err = run(mixed, "--bits", "8", capsys=capsys)
+    assert code == 1
+    assert [line.split()[0] for line in out] == ["tensor", "a", "b"]
+    assert sorted(line.removeprefix("quantnotes: ") for line in err) == [
+        "broken: cannot be read: Bad CRC-32 for file 'broken.npy'",
+        "nan: x holds 1 NaN among 2 values: drop them first",
+        "skipped README.md: is no array",
+        "skipped ids: holds int64: only float16, bfloat16, float32 and float64 are compared",
+    ]
+
+
+def test_what_is_skipped_is_no_failure(tmp_path, capsys):
+    np.savez(tmp_path / "fine.npz", a=X, ids=np.arange(3), none=np.zeros((0, 3)))
+    code, out, err = run(tmp_path / "fine.npz", "--bits", "8", capsys=capsys)
+    assert (code, len(out), len(err)) == (0, 2, 2)
+    found = compare(tmp_path / "fine.npz", bits=8)
+    assert set(found.skipped) == {"ids", "none"}
+    assert not found.failed
+
+
+@pytest.mark.parametrize("name", ["a.txt", "missing.npy", "model.pt", "pytorch_model.bin", "a.pth", "empty"])
+def test_nothing_could_be_done(name, tmp_path, capsys):
+    (tmp_path / "empty").mkdir()
+    code, out, err = run(tmp_path / name, capsys=capsys)
+    assert (code, out, len(err)) == (2, [], 1)
+    if name[-3:] in (".pt", "bin", "pth"):
+        assert "pickle" in err[0]
+
+
+def test_nothing_to_compare_is_said_on_stderr(tmp_path, capsys):
+    np.savez(tmp_path / "ids.npz", ids=np.arange(3))
+    code, out, err = run(tmp_path / "ids.npz", capsys=capsys)
+    assert (code, out) == (2, [])
+    assert err[-1] == "quantnotes: no tensor to compare"
+    code, out, err = run(tmp_path / "ids.npz", "--min-size", 100, "--json", capsys=capsys)
+    assert (code, len(err)) == (2, 1)
+
+
+def test_one_bad_file_of_several(tmp_path, capsys):
+    np.save(tmp_path / "good.npy", X)
+    (tmp_path / "bad.npy").write_bytes(b"no array")
+    code, out, err = run(tmp_path / "bad.npy", tmp_path / "good.npy", "--bits", 8, capsys=capsys)
+    assert (code, len(err)) == (1, 1)
+    assert "bad.npy" in err[0]
+    assert out[0].startswith("bits")
+
+
+def test_out_of_memory_loses_one_tensor_alone(mixed, capsys, monkeypatch):
+    original = survey.compare_array
+
+    def small(x, *args, **options):
+        if x[0] == 2 * X[0]:
+            raise MemoryError
+        return original(x, *args, **options)
+
+    monkeypatch.setattr(survey, "compare_array", small)
+    code, out, err = run(mixed, "--bits", 8, capsys=capsys)
+    assert code == 1
+    assert [line.split()[0] for line in out] == ["tensor", "a"]
+    assert "quantnotes: b: does not fit in memory" in err
+
+
+@pytest.mark.parametrize("form", [[], ["--json"], ["--csv"], ["--sort", "name"]])
+def test_interrupted_prints_what_is_done(form, mixed, capsys, monkeypatch):
+    original = survey.compare_array
+
+    def stop(x, *args, **options):
+        if x[0] == 2 * X[0]:
+            raise KeyboardInterrupt
+        return original(x, *args, **options)
+
+    monkeypatch.setattr(survey, "compare_array", stop)
+    code, out, err = run(mixed, "--bits", 8, *form, capsys=capsys)
+    assert code == 130
+    assert err[-1] == "quantnotes: interrupted: 1 of 6 tensors were compared"
+    assert "Traceback" not in "".join(err)
+    if form == ["--json"]:
+        assert [row["tensor"] for row in json.loads("\n".join(out))] == ["a"]
+    else:
+        assert sum(bool(re.match(r",?a\b", line)) for line in out) == 1
+
+
+# --- what is asked for --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--bits", "8", "4", "FILE"],
+        ["FILE", "--bits", "8", "4"],
+        ["--bits", "8,4", "FILE"],
+        ["--bits=8,4", "FILE"],
+        ["--bits", "8", "--bits", "4", "FILE"],
+        ["--bits", "4,", "8", "FILE"],
+        ["FILE"],
+    ],
+)
+def test_bit_widths_end_where_the_file_begins(arguments, tmp_path, capsys):
+    np.savez(tmp_path / "two.npz", a=X, b=X)
+    arguments = [str(tmp_path / "two.npz") if a == "FILE" else a for a in arguments]
+    code, out, _ = run("--csv", *arguments, capsys=capsys)
+    assert code == 0
+    assert [row["bits"] for row in csv.DictReader(out)] == ["8", "4", "8", "4"]
+
+
+def test_the_default_widths_are_those_of_the_function(tmp_path, capsys):
+    np.save(tmp_path / "x.npy", X)
+    _, out, _ = run(tmp_path / "x.npy", capsys=capsys)
+    assert "\n".join(out) == str(compare(X))
+
+
+def test_several_tensors_are_named(mixed, capsys):
+    code, out, err = run(mixed, "--tensor", "a", "--tensor", "b", "--bits", 8, capsys=capsys)
+    assert (code, [line.split()[0] for line in out], err) == (0, ["tensor", "a", "b"], [])
+    code, out, err = run(mixed, "--tensor", "a", "--tensor", "c", "--bits", 8, capsys=capsys)
+    assert (code, err) == (1, ["quantnotes: there is no tensor 'c'"])
+    assert out[0].startswith("bits")
+    code, out, err = run(mixed, "--tensor", "c", capsys=capsys)
+    assert (code, out) == (2, [])
+
+
+def test_filter_and_least_size(tmp_path, capsys):
+    save_file(
+        {"l.0.weight": X.reshape(6, 10), "l.0.bias": X[:6], "l.1.weight": X[:12]}, tmp_path / "m.safetensors"
+    )
+    for arguments, names in (
+        (["--filter", "*.weight"], ["l.0.weight", "l.1.weight"]),
+        (["--filter", r"l\.0"], ["l.0.bias", "l.0.weight"]),
+        (["--min-size", "12"], ["l.0.weight", "l.1.weight"]),
+        (["--sort", "values"], ["l.0.weight", "l.1.weight", "l.0.bias"]),
+        (["--sort", "name"], ["l.0.bias", "l.0.weight", "l.1.weight"]),
+    ):
+        _, out, _ = run(tmp_path / "m.safetensors", "--csv", "--bits", 8, *arguments, capsys=capsys)
+        assert [row["tensor"] for row in csv.DictReader(out)] == names
+    for key, column in (("sqnr", "sqnr_db"), ("gain", "")):
+        _, out, _ = run(tmp_path / "m.safetensors", "--csv", "--bits", 8, "--sort", key, capsys=capsys)
+        rows = list(csv.DictReader(out))
+        found = [
+            float(row[column]) if column else float(row["minmax_sqnr_db"]) - float(row["sqnr_db"])
+            for row in rows
+        ]
+        assert found == sorted(found)
+
+
+def test_version(capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(["--version"])
+    assert stop.value.code == 0
+    assert capsys.readouterr().out == f"quantnotes {quantnotes.__version__}\n"
+
+
+@pytest.mark.parametrize(
+    "arguments", [[], ["compare"], ["compress", "x.npy"], ["compare", "x.npy", "--json", "--csv"]]
+)
+def test_usage(arguments, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(arguments)
+    assert stop.value.code == 2
+    assert "usage" in capsys.readouterr().err
+
+
+# --- what is written ----------------------------------------------------------------------------------------
+
+
+def test_json_and_csv_hold_the_parameters(tmp_path, capsys):
+    weight = RNG.standard_normal((4, 40)).astype(np.float32) * np.array([[1], [9], [1], [1]], np.float32)
+    np.savez(tmp_path / "model.npz", weight=weight, zeros=np.zeros(30))
+    found = compare(tmp_path / "model.npz")
+    _, out, _ = run(tmp_path / "model.npz", "--json", capsys=capsys)
+    rows = json.loads("\n".join(out))
+    assert [(row["tensor"], row["bits"]) for row in rows] == [
+        ("weight", 8), ("weight", 4), ("zeros", 8), ("zeros", 4),
+    ]  # fmt: skip
+    for row in rows:
+        best = found.comparisons[row["tensor"]].best(row["bits"])
+        np.testing.assert_array_equal(row["scale"], best.params.scale)
+        np.testing.assert_array_equal(row["zero_point"], best.params.zero_point)
+        assert (row["scheme"], row["method"], row["axis"]) == (best.scheme, best.method, best.params.axis)
+    assert rows[0]["shape"] == [4, 40]
+    assert rows[0]["axis"] == 0
+    assert rows[2]["sqnr_db"] is None  # every value is exact: JSON has no infinity
+    _, out, _ = run(tmp_path / "model.npz", "--csv", capsys=capsys)
+    for row, line in zip(rows, csv.DictReader(out), strict=True):
+        assert list(line) == list(row)
+        assert json.loads(line["scale"]) == row["scale"]
+        assert json.loads(line["zero_point"]) == row["zero_point"]
+        assert line["tensor"] == row["tensor"]
+
+
+def test_rows_are_written_as_they_are_made(mixed, capsys, monkeypatch):
+    """When the second tensor is looked at, the first row is out."""
+    seen = []
+    original = survey.compare_array
+
+    def look(x, *args, **options):
+        seen.append(capsys.readouterr().out)
+        return original(x, *args, **options)
+
+    monkeypatch.setattr(survey, "compare_array", look)
+    for form in ([], ["--json"], ["--csv"]):
+        seen.clear()
+        main(["compare", str(mixed), "--bits", "8", *form])
+        assert [line for line in seen[0].splitlines() if line and "tensor" not in line] in ([], ["["])
+        assert "symmetric" in seen[1]
+        capsys.readouterr()
+
+
+def test_names_do_not_reach_the_terminal_raw(tmp_path, capsys):
+    name = "evil\x1b[31m\nname\u202e"
+    save_file({name: X, "b": X, f"ids{name}": np.arange(2)}, tmp_path / "m.safetensors")
+    path = tmp_path / "m\x1b[2J.safetensors"
+    os.rename(tmp_path / "m.safetensors", path)
+    for form in ([], ["--json"], ["--csv"], ["--tensor", "no\x1b[1m"]):
+        main(["compare", str(path), "--bits", "8", *form])
+        shown = capsys.readouterr()
+        assert "\x1b" not in shown.out + shown.err
+        assert "\u202e" not in shown.out + shown.err
+    assert "\x1b" not in str(compare(path, bits=8))
+    found = json.loads(run(path, "--bits", 8, "--json", capsys=capsys)[1][1].rstrip(","))
+    assert found["tensor"] in (name, "b")
+
+
+def test_a_name_is_whole_unless_a_terminal_is_narrow():
+    names = ["encoder.layer.0.attention.self.query.weight", "b"]
+    wide = TextWriter(names, None).head()
+    assert all(column in wide for column in COLUMNS)
+    row = command.rows_of("", names[0], (60,), compare(X, bits=8))[0]
+    assert TextWriter(names, None).row(row).startswith(names[0] + "  ")
+    for width in (60, 80, 100, 120, 160, 200, 300):
+        writer = TextWriter(names, width)
+        lines = [writer.head().rstrip("\n"), writer.row(row).rstrip("\n")]
+        assert max(map(len, lines)) <= width
+        assert all("SQNR" in line or "dB" in line or "." in line for line in lines)
+    assert names[0] in TextWriter(names, 300).row(row)
+
+
+# --- several files ------------------------------------------------------------------------------------------
+
+
+def test_a_folder_and_several_files(tmp_path, capsys):
+    (tmp_path / "inner").mkdir()
+    with open(tmp_path / "one.NPY", "wb") as file:
+        np.save(file, X)
+    np.savez(tmp_path / "inner" / "two.npz", a=X, b=X)
+    (tmp_path / "config.json").write_text("{}")
+    code, out, err = run(tmp_path, "--bits", 8, "--csv", capsys=capsys)
+    rows = list(csv.DictReader(out))
+    assert (code, err) == (0, [])
+    inner = os.path.join("inner", "two.npz")
+    assert [(row["file"], row["tensor"]) for row in rows] == [(inner, "a"), (inner, "b"), ("one.NPY", "one")]
+    assert list(compare(tmp_path, bits=8).comparisons) == [f"{inner}: a", f"{inner}: b", "one.NPY: one"]
+    code, out, _ = run(tmp_path / "one.NPY", tmp_path / "inner", "--bits", 8, capsys=capsys)
+    assert code == 0
+    files = [tmp_path / "one.NPY", *[tmp_path / "inner" / "two.npz"] * 2]
+    assert [line.split(": ")[0] for line in out[1:]] == [str(file) for file in files]
+
+
+def test_shards(tmp_path, capsys):
+    save_file({"a": X, "b": X}, tmp_path / "model-1.safetensors")
+    save_file({"c": X, "unlisted": X}, tmp_path / "model-2.safetensors")
+    index = tmp_path / "model.safetensors.index.json"
+    names = {"a": "model-1.safetensors", "b": "model-1.safetensors", "c": "model-2.safetensors"}
+    index.write_text(json.dumps({"weight_map": names}))
+    assert list(compare(index, bits=8).comparisons) == ["a", "b", "c"]
+    code, out, err = run(index, "--bits", 8, capsys=capsys)
+    assert (code, [line.split()[0] for line in out], err) == (0, ["tensor", "a", "b", "c"], [])
+    index.write_text(
+        json.dumps({"weight_map": names | {"d": "model-2.safetensors", "e": "model-3.safetensors"}})
+    )
+    code, out, err = run(index, "--bits", 8, capsys=capsys)
+    assert (code, len(out)) == (1, 4)
+    assert any(line.startswith("quantnotes: d: ") for line in err)
+    assert any("model-3.safetensors" in line for line in err)
+    for bad in (
+        "",
+        "[]",
+        "{}",
+        '{"weight_map": {"a": "../a.safetensors"}}',
+        '{"weight_map": {}}',
+        '{"weight_map": 3}',
+    ):
+        index.write_text(bad)
+        code, out, err = run(index, capsys=capsys)
+        assert (code, out, len(err)) == (2, [], 1)
+        with pytest.raises(ValueError, match=r"model\.safetensors\.index\.json"):
+            compare(index)
+
+
+# --- the process --------------------------------------------------------------------------------------------
+
+
+def test_the_process_says_how_it_went(mixed):
+    process = started(mixed, "--bits", "8", env={"PYTHONIOENCODING": "ascii"})
+    out, err = process.communicate()
+    assert process.returncode == 1
+    assert len(out.splitlines()) == 3
+    assert "Traceback" not in err
+
+
+def test_a_reader_that_goes_away(mixed):
+    with started(mixed, "--bits", "8") as process:
+        process.stdout.close()
+        err = process.stderr.read()
+    assert process.returncode == 141
+    assert "Traceback" not in err
+    assert "Exception" not in err
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
+def test_a_full_disk(mixed):
+    with open("/dev/full", "w") as full, started(mixed, "--bits", "8", stdout=full) as process:
+        err = process.stderr.read()
+    assert process.returncode == 2
+    assert "cannot be written" in err
+    assert "Traceback" not in err
+    assert "Exception" not in err
+
+
+def test_a_name_that_the_terminal_cannot_show(tmp_path):
+    save_file({"größe": X, "b": X}, tmp_path / "m.safetensors")
+    process = started(tmp_path / "m.safetensors", "--bits", "8", env={"PYTHONIOENCODING": "ascii"})
+    out, err = process.communicate()
+    assert (process.returncode, err) == (0, "")
+    assert r"gr\xf6\xdfe" in out
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has other signals")
+def test_ctrl_c(tmp_path):
+    np.savez(tmp_path / "long.npz", first=X, **{f"large{i}": RNG.standard_normal(300_000) for i in range(20)})
+    process = started(tmp_path / "long.npz", "--bits", "8")
+    lines = [process.stdout.readline() for _ in range(2)]
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert lines[1].startswith("first")
+    assert process.returncode == 130
+    assert re.fullmatch(r"quantnotes: interrupted: \d+ of 21 tensors were compared\n", err)
+
+
+def test_the_console_script_is_declared():
+    import tomllib
+
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert project["scripts"] == {"quantnotes": "quantnotes.__main__:main"}
+
+
+def test_csv_is_read_by_the_csv_module(tmp_path, capsys):
+    save_file({'a,"b"': X, "c": X}, tmp_path / "m.safetensors")
+    _, out, _ = run(tmp_path / "m.safetensors", "--bits", 8, "--csv", capsys=capsys)
+    rows = list(csv.DictReader(io.StringIO("\n".join(out))))
+    assert [row["tensor"] for row in rows] == ['a,"b"', "c"]
