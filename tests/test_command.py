@@ -322,6 +322,12 @@ def test_a_folder_and_several_files(tmp_path, capsys):
     assert [line.split(": ")[0] for line in out[1:]] == [str(file) for file in files]
 
 
+def test_no_name_is_no_folder():
+    with pytest.raises(ValueError, match="empty"):
+        compare("")
+    assert main(["compare", ""]) == 2
+
+
 def test_shards(tmp_path, capsys):
     save_file({"a": X, "b": X}, tmp_path / "model-1.safetensors")
     save_file({"c": X, "unlisted": X}, tmp_path / "model-2.safetensors")

@@ -81,9 +81,11 @@ def find_sources(path: str | os.PathLike[str]) -> list[Source]:
     Raises
     ------
     ValueError
-        If a folder holds none, or an index is damaged.
+        If the path is empty, a folder holds none, or an index is damaged.
     """
     place = Path(path)
+    if not os.fspath(path):
+        raise ValueError("the name of the file is empty")
     if place.is_dir() and place.suffix.lower() not in _READERS:
         files = sorted(
             file for file in place.rglob("*") if file.suffix.lower() in _READERS and file.is_file()
