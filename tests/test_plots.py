@@ -1,10 +1,7 @@
 """What each picture draws: its labels, its artists and their data; never its pixels."""
 
 import base64
-import inspect
-import re
 from itertools import pairwise
-from pathlib import Path
 
 import matplotlib
 import numpy as np
@@ -79,30 +76,16 @@ def test_staircase_is_drawn_over_the_whole_axis():
 
 def test_sawtooth_draws_the_error_of_each():
     params = QuantParams(1.0, 0, IntGrid(-1, 1))
-    ax = plots.sawtooth({"round": np.rint, "floor": np.floor}, -2.0, 1.0, params, dots=[-0.5, 0.5])
-    drawn, dots = ax.lines[:4:2], ax.lines[1:4:2]
-    for line, dot, decode in zip(drawn, dots, (np.rint, np.floor), strict=True):
+    ax = plots.sawtooth({"round": np.rint, "floor": np.floor}, -2.0, 1.0, params)
+    drawn = ax.lines[:2]
+    for line, decode in zip(drawn, (np.rint, np.floor), strict=True):
         x, error = (np.array(data) for data in line_data(line))
         np.testing.assert_array_equal(error, decode(x) - x)
-        assert line_data(dot) == ([-0.5, 0.5], [decode(-0.5) + 0.5, decode(0.5) - 0.5])
-        assert dot.get_marker() == "o"
     assert [line.get_linestyle() for line in drawn] == ["-", "--"]
-    assert [set(line.get_ydata()) for line in ax.lines[4:]] == [{-0.5}, {0.5}]
+    assert [set(line.get_ydata()) for line in ax.lines[2:]] == [{-0.5}, {0.5}]
     assert legend(ax) == ["round", "floor", "± S/2", "clipped"]
     assert shaded(ax) == [(-2.0, -1.5)]
     assert labels(ax) == ("real value r", "error e")
-
-
-def test_error_histogram_is_in_units_of_the_scale():
-    error = np.random.default_rng(0).uniform(-1, 1, 10_000)
-    ax = plots.error_histogram(error, 2.0)
-    heights = np.array([bar.get_height() for bar in ax.patches])
-    widths = np.array([bar.get_width() for bar in ax.patches])
-    assert (heights * widths).sum() == pytest.approx(1)
-    inside = [abs(bar.get_x() + bar.get_width() / 2) < 0.5 for bar in ax.patches]
-    np.testing.assert_allclose(heights[inside], 1, atol=0.25)
-    np.testing.assert_array_equal(heights[~np.array(inside)], 0)
-    assert labels(ax) == ("error / S", "density")
 
 
 def test_lines_give_prediction_and_measurement_one_colour():
@@ -303,32 +286,6 @@ def test_flow_joins_the_boxes_in_order():
     assert min(gaps) > 15  # dots: an arrow has room
     assert ax.bbox.x0 <= extents[0].x0
     assert extents[-1].x1 <= ax.bbox.x1
-
-
-def map_of(ax):
-    """What the map shows: the boxes with their notebooks, the functions, and the arrows by place."""
-    named = {text.get_position(): text.get_text() for text in ax.texts if text.get_text()}
-    arrows = [(named[a.xyann], named[a.xy]) for a in ax.texts if getattr(a, "arrow_patch", None)]
-    bold = re.compile(r"\$\\bf\{(.+)\}\$\n(.+)")
-    boxes = {text: bold.fullmatch(text).groups() for text in named.values() if bold.fullmatch(text)}
-    return boxes, {text for text in named.values() if text not in boxes}, arrows
-
-
-def test_library_map_is_true_to_the_library():
-    boxes, functions, arrows = map_of(plots.library_map())
-    classes = {name for name, _ in boxes.values() if name[0].isupper()}
-    assert classes == {"Range", "QuantParams", "CodeLedger"} <= set(quantnotes.__all__)
-    assert {text for pair in arrows for text in pair} == {*boxes, *functions}
-    assert all((a in boxes) != (b in boxes) for a, b in arrows)
-    params = next(text for text, (name, _) in boxes.items() if name == "QuantParams")
-    for text in functions:
-        for function in (getattr(quantnotes, name) for name in text.split("\n")):
-            given = inspect.signature(function).parameters
-            assert ((params, text) in arrows) == ("params" in given), text
-            assert sum(end == text for _, end in arrows) == 1 + ("params" in given)
-    numbers = {number for _, where in boxes.values() for number in where.split(", ")}
-    notebooks = Path(__file__).parent.parent / "notebooks"
-    assert numbers <= {path.name[:2] for path in notebooks.glob("*.ipynb")}
 
 
 def test_strips_show_every_seed_and_the_mean():

@@ -65,8 +65,7 @@ def token_ids(text: str) -> list[int]:
 
 def token(number: int) -> str:
     """Return the token that an id stands for."""
-    name: str = tokenizer().id_to_token(number)
-    return name
+    return str(tokenizer().id_to_token(number))
 
 
 def layer_name(layer: int) -> str:

@@ -10,7 +10,7 @@ Not covered: pyplot and its global state.
 
 from quantnotes.course.plots.calibration import comparison, distributions, dots, noises
 from quantnotes.course.plots.charts import bars, lines, predictions
-from quantnotes.course.plots.diagrams import flow, library_map
+from quantnotes.course.plots.diagrams import flow
 from quantnotes.course.plots.frame import (
     CLIPPED,
     CODE,
@@ -28,7 +28,6 @@ from quantnotes.course.plots.integers import code_errors, rounding_rules, sums_a
 from quantnotes.course.plots.museum import exhibit, hall
 from quantnotes.course.plots.networks import courses, ladder, per_token, pretended_slope, strips
 from quantnotes.course.plots.number_lines import (
-    error_histogram,
     grid_ends,
     number_line,
     sawtooth,
@@ -65,14 +64,12 @@ __all__ = [
     "distributions",
     "dots",
     "encoded",
-    "error_histogram",
     "exhibit",
     "figure_of",
     "flow",
     "grid_ends",
     "hall",
     "ladder",
-    "library_map",
     "lines",
     "merged_histograms",
     "noises",

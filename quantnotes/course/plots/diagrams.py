@@ -1,4 +1,4 @@
-"""Boxes joined by arrows: the steps of a computation, and the map of the library."""
+"""Boxes joined by arrows: the steps of a computation."""
 
 from __future__ import annotations
 
@@ -9,38 +9,6 @@ from matplotlib.axes import Axes
 from matplotlib.text import Text
 
 from quantnotes.course.plots.frame import REAL, UNUSED, canvas
-
-# The map: data by name, with the notebooks that explain them and a place; functions, joined by |, likewise.
-_DATA = {
-    "real values": ("00", 0.0, 1.0),
-    "Range": ("02, 05", 3.1, 1.0),
-    "QuantParams": ("02, 03", 6.6, 1.0),
-    "CodeLedger": ("04", 7.0, 2.0),
-    "codes": ("01", 6.2, 0.0),
-    "decoded values": ("01", 9.6, 0.0),
-}
-_FUNCTIONS = {
-    "minmax_range|histogram_range": (1.65, 1.0),
-    "asymmetric_params|symmetric_params": (4.7, 1.0),
-    "code_ledger": (4.7, 2.0),
-    "quantize": (4.7, 0.0),
-    "dequantize": (7.7, 0.0),
-}
-_ARROWS = [
-    ("real values", "minmax_range|histogram_range"),
-    ("minmax_range|histogram_range", "Range"),
-    ("Range", "asymmetric_params|symmetric_params"),
-    ("asymmetric_params|symmetric_params", "QuantParams"),
-    ("real values", "code_ledger"),
-    ("QuantParams", "code_ledger"),
-    ("code_ledger", "CodeLedger"),
-    ("real values", "quantize"),
-    ("QuantParams", "quantize"),
-    ("quantize", "codes"),
-    ("codes", "dequantize"),
-    ("QuantParams", "dequantize"),
-    ("dequantize", "decoded values"),
-]
 
 
 def flow(steps: Sequence[tuple[str, str, str]], ax: Axes | None = None) -> Axes:
@@ -72,34 +40,6 @@ def flow(steps: Sequence[tuple[str, str, str]], ax: Axes | None = None) -> Axes:
     for start, end in pairwise(boxes):
         _join(ax, start, end)
     ax.set(xlim=(0, sum(widths) + 6 * len(steps)), ylim=(-1, 1))
-    ax.set_axis_off()
-    return ax
-
-
-def library_map(ax: Axes | None = None) -> Axes:
-    """Draw what flows through the library: data in boxes, functions between them, inputs as arrows.
-
-    Parameters
-    ----------
-    ax : Axes, optional
-        Where to draw.
-
-    Returns
-    -------
-    Axes
-
-    Examples
-    --------
-    >>> "quantize" in {text.get_text() for text in library_map().texts}
-    True
-    """
-    ax = canvas(ax, 2.4)
-    drawn = {name: _text(ax, _bold(name, where), x, y, REAL) for name, (where, x, y) in _DATA.items()}
-    for name, (x, y) in _FUNCTIONS.items():
-        drawn[name] = _text(ax, name.replace("|", "\n"), x, y, "white", pad=0.2)
-    for start, end in _ARROWS:
-        _join(ax, drawn[start], drawn[end])
-    ax.set(xlim=(-0.7, 10.5), ylim=(-0.4, 2.4))
     ax.set_axis_off()
     return ax
 

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
-from numpy.typing import ArrayLike
 
 from quantnotes.course.plots.frame import CLIPPED, CODE, OTHER, REAL, UNUSED, Array, axes, canvas
 from quantnotes.mapping import QuantParams, dequantize, quantize
@@ -125,7 +124,6 @@ def sawtooth(
     high: float,
     params: QuantParams,
     ax: Axes | None = None,
-    dots: Iterable[float] = (),
 ) -> Axes:
     """Draw the error of one or more quantizers against their input, the clipped ends shaded.
 
@@ -153,56 +151,15 @@ def sawtooth(
     'error e'
     """
     ax = canvas(ax)
-    x, at = np.linspace(low, high, 4001), np.array(list(dots), np.float64)
+    x = np.linspace(low, high, 4001)
     for i, ((name, decode), color) in enumerate(
         zip(decoders.items(), (CODE, OTHER, CLIPPED, REAL), strict=False)
     ):
         ax.plot(x, decode(x) - x, color=color, lw=1.5, ls="--" if i else "-", label=name)
-        face = "white" if i else color
-        ax.plot(
-            at, decode(at) - at, "o", color=color, markersize=6 + 2 * i, markerfacecolor=face, zorder=4 - i
-        )
     for sign in (-1, 1):
         ax.axhline(sign * params.scale / 2, color=UNUSED, ls=":", lw=1.2, label="± S/2" if sign > 0 else None)
     _shade_clipped(ax, params, low, high)
     ax.set(xlabel="real value r", ylabel="error e", xlim=(low, high))
-    ax.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
-    return ax
-
-
-def error_histogram(error: ArrayLike, scale: float, ax: Axes | None = None) -> Axes:
-    """Draw how the error is distributed, in units of S, beside the uniform density that theory predicts.
-
-    Parameters
-    ----------
-    error : array_like
-        Decoded minus real values, any shape.
-    scale : float
-        S.
-    ax : Axes, optional
-        Where to draw.
-
-    Returns
-    -------
-    Axes
-
-    Examples
-    --------
-    >>> error_histogram([0.1, -0.1], 1.0).get_xlabel()
-    'error / S'
-    """
-    ax = canvas(ax, 2.4)
-    ax.hist(
-        np.ravel(error) / scale,
-        bins=list(np.linspace(-0.75, 0.75, 61)),
-        density=True,
-        color=CODE,
-        label="measured",
-    )
-    ax.plot(
-        [-0.75, -0.5, -0.5, 0.5, 0.5, 0.75], [0, 0, 1, 1, 0, 0], color=REAL, lw=2, label="uniform on ± S/2"
-    )
-    ax.set(xlabel="error / S", ylabel="density")
     ax.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
     return ax
 
