@@ -41,7 +41,7 @@ class Masses(NamedTuple):
 
     low: NDArray[np.float64]
     width: NDArray[np.float64]
-    count: NDArray[np.int64]
+    count: NDArray[np.int64]  # type: ignore[assignment]  # a tuple has a method of this name
     starts: NDArray[np.int64]
 
 
