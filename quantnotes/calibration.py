@@ -5,43 +5,39 @@ Not covered: which method to choose, for which a tensor alone is not enough; see
 
 from __future__ import annotations
 
-import math
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from quantnotes import outliers, percentile
 from quantnotes.asymmetric import asymmetric_params
-from quantnotes.checks import FLOAT64, NanPolicy, as_real, check_nan_policy
+from quantnotes.checks import NanPolicy, as_real, check_nan_policy
 from quantnotes.entropy import entropy_range
 from quantnotes.granularity import Axis, BlockSize, Granularity
 from quantnotes.grid import INT8, IntGrid, check_grid
-from quantnotes.histogram import Histogram, range_of, update_channels
+from quantnotes.histogram import Histogram, Stack, check_max_bins, count, masses_of
 from quantnotes.mapping import QuantParams
 from quantnotes.mse import Scheme, check_scheme, mse_range
 from quantnotes.outliers import histogram_range
 from quantnotes.percentile import percentile_range
-from quantnotes.ranges import Range, minmax_range
+from quantnotes.ranges import Ends, Range, minmax_range
 from quantnotes.symmetric import symmetric_params
 
 Array = NDArray[Any]
 
-
-_OPTIONS: dict[str, set[str]] = {
-    "minmax": set(),
-    "histogram": {"keep"},
-    "percentile": {"percentile"},
-    "mse": set(),
-    "entropy": set(),
-}
-METHODS = tuple(_OPTIONS)
+METHODS = ("minmax", "histogram", "percentile", "mse", "entropy")
+_OPTIONS = {"histogram": "keep", "percentile": "percentile"}
 
 
 def _check_method(method: object, options: dict[str, Any]) -> None:
-    if method not in _OPTIONS:
+    if not isinstance(method, str):
+        raise TypeError(f"method must be the name of one, got {method!r}")
+    if method not in METHODS:
         raise ValueError(f"method must be one of {', '.join(METHODS)}, got {method!r}")
-    unknown = set(options) - _OPTIONS[str(method)]
+    unknown = set(options) - {_OPTIONS.get(method)}
     if unknown:
         raise TypeError(f"method {method!r} takes no {', '.join(sorted(unknown))}")
 
@@ -97,6 +93,11 @@ def choose_range(
     """
     _check_method(method, options)
     check_scheme(scheme)
+    check_grid(grid)
+    if isinstance(x, Histogram):
+        masses_of(x, axis, block_size, nan)
+        low, high = _ranges_of(method, x._stack, grid, scheme, options)
+        return Range(float(low[0]), float(high[0]))
     shared: dict[str, Any] = {"axis": axis, "block_size": block_size, "nan": nan}
     if method == "mse":
         return mse_range(x, grid, scheme, **shared)
@@ -104,23 +105,49 @@ def choose_range(
         return histogram_range(x, **shared, **options)
     if method == "percentile":
         return percentile_range(x, **shared, **options)
-    if isinstance(x, Histogram):
-        data = range_of(x, axis, nan, lambda h: (h.min, h.max), block_size)
-    else:
-        data = minmax_range(x, **shared)
+    data = minmax_range(x, **shared)
     if method == "minmax":
         return data
+    low, high = _entropy_ends(data, scheme, grid, lambda codes: entropy_range(x, codes, **shared))
+    return Range(low, high) if np.ndim(low) else Range(float(low), float(high))
+
+
+def _ranges_of(method: str, stack: Stack, grid: IntGrid, scheme: Scheme, options: dict[str, Any]) -> Ends:
+    """Return the ends that a method chooses for each of the histograms, none of which is empty."""
+    if method == "minmax":
+        return stack.bins.low, stack.bins.high
+    masses = stack.masses()
+    if method == "histogram":
+        return outliers.ranges_of(masses, **options)
+    if method == "percentile":
+        return percentile.ranges_of(masses, **options)
+    if method == "mse":
+        return _one_by_one(stack, lambda h: mse_range(h, grid, scheme))
+    data = Range(stack.bins.low, stack.bins.high)
+    clip = lambda codes: _one_by_one(stack, lambda h: entropy_range(h, codes))  # noqa: E731
+    return _entropy_ends(data, scheme, grid, clip)
+
+
+def _one_by_one(stack: Stack, function: Callable[[Histogram], Range]) -> Ends:
+    """Apply a function that takes one histogram to each of the stack."""
+    low, high = np.transpose([function(h) for h in stack.histograms()])
+    return low, high
+
+
+def _entropy_ends(
+    data: Range, scheme: Scheme, grid: IntGrid, clip: Callable[[IntGrid], tuple[Any, Any]]
+) -> tuple[Any, Any]:
+    """Return the clips of the grid; for an asymmetric scheme cut down to the ends of the data."""
     if scheme == "symmetric":
-        return entropy_range(x, grid, **shared)
+        return clip(grid)
     rmin, rmax = map(np.asarray, data)
     one_sided = (rmin >= 0) | (rmax <= 0)
     low, high = np.zeros((2, *rmin.shape))
     for codes, groups in [(grid, ~one_sided), (IntGrid(0, grid.codes - 1), one_sided)]:  # all for one side
         if groups.any():
-            clip = entropy_range(x, codes, **shared)
-            low, high = np.where(groups, clip.rmin, low), np.where(groups, clip.rmax, high)
-    low, high = np.maximum(low, rmin), np.minimum(high, rmax)
-    return Range(low, high) if low.ndim else Range(float(low), float(high))
+            ends = clip(codes)
+            low, high = np.where(groups, ends[0], low), np.where(groups, ends[1], high)
+    return np.maximum(low, rmin), np.minimum(high, rmax)
 
 
 def make_params(
@@ -164,10 +191,11 @@ def make_params(
 
 
 class Calibrator:
-    """An observer: it is shown batches of data, and says which parameters a method makes of all of them.
+    """An observer: it is shown batches of data, and returns the parameters that a method chooses for all.
 
-    What it keeps is a `Histogram` for the tensor, or one a channel. So its size does not grow, and its
-    answer depends on the data alone, bit for bit, never on the order or size of the batches.
+    It keeps a `Histogram` of each group of values that share S and Z, and for "minmax" the two ends alone. So
+    its size does not grow, and its answer depends on the data alone, bit for bit, never on the order or size
+    of the batches.
 
     Parameters
     ----------
@@ -177,12 +205,14 @@ class Calibrator:
         The codes that may be used.
     scheme : {"asymmetric", "symmetric"}, default "asymmetric"
         Which parameters are made of the range.
-    axis : int, optional
-        The channel axis of every batch: one S and one Z for each index along it.
+    axis : int or tuple of int, optional
+        The axes of every batch that keep parameters of their own: one S and one Z for each index along them.
+    block_size : int or tuple of int, optional
+        Cut `axis` into blocks of this many values: one S and one Z for each block.
     nan : {"raise", "ignore"}, default "raise"
         What to do about NaN in a batch.
     max_bins : int, default 2048
-        Of each histogram. "minmax" does not need them: it is exact.
+        Of each histogram.
     **options
         `keep` of "histogram", `percentile` of "percentile".
 
@@ -191,7 +221,14 @@ class Calibrator:
     TypeError
         If an argument has the wrong type, or an option is not of the method.
     ValueError
-        If `method`, `scheme` or `nan` is unknown, or `max_bins` below 2.
+        If `method`, `scheme` or `nan` is unknown, `max_bins` below 2, or `axis` or `block_size` refused.
+
+    Notes
+    -----
+    While a group has at most `max_bins` distinct values the range is that of the method's own function on all
+    the data. With more, "minmax" still is; an end of "percentile" is farther out by less than the width of a
+    bin, ``2 * (max - min) / max_bins`` at most; "histogram" keeps at least its share; "mse" and "entropy"
+    choose among the edges of the bins.
 
     Examples
     --------
@@ -208,7 +245,8 @@ class Calibrator:
         grid: IntGrid = INT8,
         scheme: Scheme = "asymmetric",
         *,
-        axis: int | None = None,
+        axis: Axis = None,
+        block_size: BlockSize = None,
         nan: NanPolicy = "raise",
         max_bins: int = 2048,
         **options: Any,
@@ -218,16 +256,34 @@ class Calibrator:
         check_nan_policy(nan)
         check_grid(grid)
         choose_range(method, [0.0], grid, scheme, **options)  # an option out of range is refused now
-        self.method, self.grid, self.scheme, self.options = method, grid, scheme, options
-        self.axis = Granularity.of(axis).axis
-        self.nan, self.max_bins = nan, max_bins
-        # One for the tensor, or one for each channel as soon as a batch has shown how many there are.
-        self._histograms = [Histogram(max_bins)][: axis is None]
+        self.method, self.grid, self.scheme = method, grid, scheme
+        self.nan, self.max_bins = nan, check_max_bins(max_bins)
+        self._options = tuple(sorted(options.items()))
+        self._granularity = Granularity.of(axis, block_size)
+        # What all batches have in common: the numbers of channels, or their whole shape where they are cut
+        # into blocks. The first batch shows it.
+        self._common: tuple[int, ...] | None = None
+        self._stack = Stack.empty(0, self._kept)
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The options of the method."""
+        return dict(self._options)
+
+    @property
+    def axis(self) -> Axis:
+        """The axes that keep parameters of their own."""
+        return self._granularity.axis
+
+    @property
+    def block_size(self) -> BlockSize:
+        """How many values along them share parameters."""
+        return self._granularity.block_size
 
     @property
     def n(self) -> int:
         """How many values have been observed."""
-        return sum(h.n for h in self._histograms)
+        return int(self._stack.n.sum())
 
     def observe(self, batch: ArrayLike) -> Calibrator:
         """Take in a batch.
@@ -235,7 +291,8 @@ class Calibrator:
         Parameters
         ----------
         batch : array_like
-            Finite real numbers, any shape; with `axis`, as many channels as in the first batch.
+            Finite real numbers, any shape; with `axis`, as many channels as in the first batch; with
+            `block_size`, the first batch's shape.
 
         Returns
         -------
@@ -256,10 +313,11 @@ class Calibrator:
         4
         """
         array = as_real(batch, "batch")
-        number = math.prod(Granularity.of(self.axis).shape(array.shape))
-        histograms = self._one_for_each(number)
-        update_channels(histograms, array, self.axis, self.nan)  # type: ignore[arg-type]
-        self._histograms = histograms
+        shape = self._granularity.shape(array.shape)
+        common = shape if self._granularity.blocks is None else array.shape
+        self._check_common(common)
+        exact = None if self._common is None else self._stack.exact
+        self._add(count(array, self._granularity, self._kept, self.nan, exact), common)
         return self
 
     def merge(self, other: Calibrator) -> Calibrator:
@@ -292,31 +350,34 @@ class Calibrator:
             raise TypeError(f"other must be a Calibrator, got {type(other).__name__}")
         if other._settings() != self._settings():
             raise ValueError(f"the calibrators differ in their settings: {self!r} and {other!r}")
-        if other._histograms:
-            self._histograms = self._one_for_each(len(other._histograms))
-            for ours, theirs in zip(self._histograms, other._histograms, strict=True):
-                ours.merge(theirs)
+        if other._common is not None:
+            self._check_common(other._common)
+            self._add(other._stack, other._common)
         return self
 
     def range(self) -> Range:
-        """Return the range, or one for each channel, that the method chooses for what has been observed.
+        """Return the range, or one for each group, that the method chooses for what has been observed.
+
+        Returns
+        -------
+        Range
+            Two floats, or two float64 arrays of the shape of the parameters.
 
         Raises
         ------
         ValueError
-            If nothing has been observed, or nothing in some channel.
+            If nothing has been observed, or nothing in some group.
         """
-        if not self._histograms or not all(h.n for h in self._histograms):
+        if self._common is None or not self._stack.n.all():
             raise ValueError(
                 "nothing has been observed yet, or nothing but NaN in a channel: observe() first"
             )
-        ends = [
-            choose_range(self.method, h, self.grid, self.scheme, **self.options) for h in self._histograms
-        ]
-        if self.axis is None:
-            return ends[0]
-        rmin, rmax = np.array(ends, FLOAT64).T.copy()
-        return Range(rmin, rmax)
+        ends = _ranges_of(self.method, self._stack, self.grid, self.scheme, self.options)
+        if self._granularity.per_tensor:
+            return Range(*(float(end[0]) for end in ends))
+        blocked = self._granularity.blocks is not None
+        shape = self._granularity.shape(self._common) if blocked else self._common
+        return Range(*(end.reshape(shape).copy() for end in ends))
 
     def params(self) -> QuantParams:
         """Return the parameters that the scheme makes of :meth:`range`.
@@ -324,35 +385,55 @@ class Calibrator:
         Returns
         -------
         QuantParams
-            Per tensor, or per channel with `axis`.
+            Per tensor, per channel with `axis`, or blocked with `block_size`.
 
         Raises
         ------
         ValueError
             As :meth:`range`; or if the scheme is symmetric and the grid has no room for negative values.
         """
-        return make_params(self.range(), self.grid, self.scheme, axis=self.axis)
+        return make_params(self.range(), self.grid, self.scheme, axis=self.axis, block_size=self.block_size)
 
-    def _one_for_each(self, number: int) -> list[Histogram]:
-        """Return the histograms, new ones if no batch has yet shown how many channels there are."""
-        histograms = self._histograms or [Histogram(self.max_bins) for _ in range(number)]
-        if number != len(histograms):
-            raise ValueError(f"expected {len(histograms)} channels along axis {self.axis}, got {number}")
-        return histograms
+    @property
+    def _kept(self) -> int:
+        """How many bins the histograms have: none where the two ends are enough."""
+        return 0 if self.method == "minmax" else self.max_bins
+
+    def _check_common(self, common: tuple[int, ...]) -> None:
+        """Raise ValueError unless a batch fits those before it."""
+        if self._common in (None, common):
+            return
+        if self._granularity.blocks is not None:
+            raise ValueError(
+                f"batches in blocks must have one shape, expected {self._common}, got {common}: each block "
+                "has a place of its own"
+            )
+        expected, number = (shape[0] if len(shape) == 1 else shape for shape in (self._common, common))
+        raise ValueError(f"expected {expected} channels along axis {self.axis}, got {number}")
+
+    def _add(self, stack: Stack, common: tuple[int, ...]) -> None:
+        if stack.n.size:  # an array without channels shows nothing
+            self._stack = stack if self._common is None else self._stack.merge(stack)
+            self._common = common
 
     def _settings(self) -> tuple[object, ...]:
-        return self.method, self.grid, self.scheme, self.axis, self.nan, self.max_bins, self.options
+        return (
+            *(self.method, self.grid, self.scheme, self._granularity),
+            *(self.nan, self.max_bins, self._options),
+        )
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Calibrator):
             return NotImplemented
-        return self._settings() == other._settings() and self._histograms == other._histograms
+        ours, theirs = ((c._settings(), c._common, c._stack) for c in (self, other))
+        return ours == theirs
 
     def __repr__(self) -> str:
-        options = "".join(f", {name}={value!r}" for name, value in self.options.items())
+        blocks = "" if self.block_size is None else f", block_size={self.block_size}"
+        options = "".join(f", {name}={value!r}" for name, value in self._options)
         return (
-            f"Calibrator({self.method!r}, {self.grid}, {self.scheme!r}, axis={self.axis}, nan={self.nan!r}, "
-            f"max_bins={self.max_bins}{options}; n={self.n})"
+            f"Calibrator({self.method!r}, {self.grid}, {self.scheme!r}, axis={self.axis}{blocks}, "
+            f"nan={self.nan!r}, max_bins={self.max_bins}{options}; n={self.n})"
         )
 
 

@@ -154,6 +154,24 @@ def as_int(value: object, name: str, wanted: str = "an integer") -> int:
     raise TypeError(f"{name} must be {wanted}, got {value!r}")
 
 
+def as_number(value: object, name: str) -> float:
+    """Return `value` as a float.
+
+    Raises
+    ------
+    TypeError
+        If it is not a real number, or is a bool.
+
+    Examples
+    --------
+    >>> as_number(np.float32(0.5), "keep")
+    0.5
+    """
+    if isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool):
+        return float(value)
+    raise TypeError(f"{name} must be a number, got {value!r}")
+
+
 def check_nan_policy(nan: object) -> None:
     """Raise ValueError unless `nan` is "raise" or "ignore"."""
     if nan not in ("raise", "ignore"):

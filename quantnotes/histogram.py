@@ -1,26 +1,33 @@
 """A histogram for data that come in pieces: the same bits for any order, split or tree of merges.
 
-Its bins are powers of two wide and aligned to 0, so that the bins of any two histograms nest: widening
-them adds whole neighbours, and nothing is ever shared out. Left out: what to read from it, which is the
-subject of the range functions.
+While there are few distinct values it keeps them as they are. After that its bins are powers of two wide and
+aligned to 0, so that the bins of any two histograms nest: widening them adds whole neighbours, and no count
+is ever divided. A :class:`Stack` is many histograms at once, a `Histogram` a stack of one.
+
+Not covered: which range to take from it, see the range functions.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from quantnotes import kernels
-from quantnotes.checks import NanPolicy, as_int, as_real, check_nan_policy, compute_type, finite_data
+from quantnotes.checks import NanPolicy, as_int, as_real, check_nan_policy, compute_type, nan_error
 from quantnotes.granularity import Axis, BlockSize, Granularity
+from quantnotes.kernels import Bins
 from quantnotes.ranges import MAX_BINS, Range, range_per_group
+
+Array = NDArray[Any]
 
 _MIN_EXPONENT = -1074  # 2**-1074 is the smallest positive float64
 _MAX_EXPONENT = 1023  # 2**1023 is the largest power of two
+_RUN = 1 << 16  # values that are sorted at once: they fit the cache
 
 
 class Masses(NamedTuple):
@@ -28,6 +35,7 @@ class Masses(NamedTuple):
 
     Entry i of group g, ``starts[g] <= i < starts[g + 1]``, stands for ``count[i]`` values in
     [low[i], low[i] + width[i]); a width of 0 means exactly low[i]. The intervals of a group do not overlap.
+    Its first entry is exactly its smallest value, its last one exactly the largest.
 
     Attributes
     ----------
@@ -45,12 +53,443 @@ class Masses(NamedTuple):
     starts: NDArray[np.int64]
 
 
+class Points(NamedTuple):
+    """The distinct values of several groups, end to end, ascending in each group, and how many of each."""
+
+    values: NDArray[np.float64]
+    weights: NDArray[np.int64]
+    starts: NDArray[np.int64]  # one more than there are groups
+
+    @classmethod
+    def none(cls, groups: int) -> Points:
+        return cls(np.zeros(0), np.zeros(0, np.int64), np.zeros(groups + 1, np.int64))
+
+    @classmethod
+    def of_rows(cls, rows: Array) -> Points:
+        """Return the values of each row of floats, without NaN."""
+        ordered = np.sort(rows + 0, axis=1)  # + 0 turns -0.0 into 0.0
+        new = np.ones(ordered.shape, bool)
+        np.not_equal(ordered[:, 1:], ordered[:, :-1], out=new[:, 1:])
+        begin = np.flatnonzero(new)
+        values = ordered.reshape(-1)[begin].astype(np.float64)
+        weights = np.diff(begin, append=ordered.size).astype(np.int64)
+        real = ~np.isnan(values)
+        sizes = np.bincount(begin[real] // rows.shape[1], minlength=len(rows))
+        return cls(values[real], weights[real], _starts(sizes))
+
+    @property
+    def groups(self) -> NDArray[np.intp]:
+        """The group of each value."""
+        return _groups(self.starts)
+
+    def only(self, keep: NDArray[np.bool]) -> Points:
+        """Return the values of some groups; the others have none."""
+        if keep.all():
+            return self
+        there = keep[self.groups]
+        return Points(self.values[there], self.weights[there], _starts(np.diff(self.starts) * keep))
+
+    def __or__(self, other: Points) -> Points:
+        """Return the values of both."""
+        if not self.values.size or not other.values.size:
+            return self if self.values.size else other
+        groups = other.groups
+        ours, theirs = (in_order(points.groups, points.values) for points in (self, other))
+        at = np.searchsorted(ours, theirs)
+        new = ours[np.minimum(at, ours.size - 1)] != theirs
+        weights = self.weights.copy()
+        weights[at[~new]] += other.weights[~new]
+        return Points(
+            np.insert(self.values, at[new], other.values[new]),
+            np.insert(weights, at[new], other.weights[new]),
+            self.starts + _starts(np.bincount(groups[new], minlength=self.starts.size - 1)),
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Stack:
+    """The histograms of several groups. It is a value: merging makes a new one, and nothing in it changes.
+
+    A group is `exact` while it has at most `max_bins` distinct values: then it has points and no bins. All
+    others have bins and no points. With a `max_bins` of 0 it knows how many values there are, the smallest
+    and the largest alone.
+    """
+
+    max_bins: int
+    n: NDArray[np.int64]  # values of each group
+    exact: NDArray[np.bool]
+    points: Points
+    bins: Bins
+
+    @classmethod
+    def empty(cls, groups: int, max_bins: int) -> Stack:
+        none = np.zeros(groups, np.int64)
+        nowhere = np.full(groups, np.inf)
+        bins = Bins.empty(np.zeros(groups, np.int32), none.copy(), none, nowhere, -nowhere)
+        return cls(max_bins, none, np.ones(groups, bool), Points.none(groups), bins)
+
+    @classmethod
+    def of_points(cls, points: Points, max_bins: int) -> Stack:
+        """Return the histograms of any number of points."""
+        begin, end = points.starts[:-1], points.starts[1:]
+        there = begin < end
+        low, high, n = (
+            np.full(there.size, np.inf),
+            np.full(there.size, -np.inf),
+            np.zeros(there.size, np.int64),
+        )
+        low[there], high[there] = points.values[begin[there]], points.values[end[there] - 1]
+        piles = np.zeros((3, there.size), np.int64)
+        piles[0, there], piles[2, there] = points.weights[begin[there]], points.weights[end[there] - 1]
+        zero = points.values == 0
+        piles[1, points.groups[zero]] = points.weights[zero]
+        n[there] = np.add.reduceat(points.weights, begin[there]) if there.any() else 0
+        return _settled(max_bins, n, low, high, piles, points, (points,), ())
+
+    def among(self, groups: int, places: NDArray[np.int64]) -> Stack:
+        """Return this stack as a part of a larger one, the other groups of which are empty."""
+        if places.size == groups:
+            return self
+        whole = Stack.empty(groups, self.max_bins)
+        for ours, theirs in [
+            (whole.n, self.n),
+            (whole.exact, self.exact),
+            (whole.bins.k, self.bins.k),
+            (whole.bins.first, self.bins.first),
+            (whole.bins.low, self.bins.low),
+            (whole.bins.high, self.bins.high),
+        ]:
+            ours[places] = theirs
+        whole.bins.piles[:, places] = self.bins.piles
+        sizes = np.zeros((2, groups), np.int64)
+        sizes[:, places] = np.diff(self.points.starts), np.diff(self.bins.starts)
+        return replace(
+            whole,
+            points=self.points._replace(starts=_starts(sizes[0])),
+            bins=whole.bins._replace(counts=self.bins.counts, starts=_starts(sizes[1])),
+        )
+
+    def merge(self, other: Stack) -> Stack:
+        """Return the histograms of the data of both; `max_bins` and the number of groups are the same."""
+        if not self.n.any() or not other.n.any():
+            return self if self.n.any() else other
+        ours, theirs = self.bins, other.bins
+        low, high = np.minimum(ours.low, theirs.low), np.maximum(ours.high, theirs.high)
+        n = self.n + other.n
+        if not self.max_bins:
+            return replace(self, n=n, bins=ours._replace(low=low, high=high))
+        piles = ours.piles + theirs.piles
+        piles[0] = ours.piles[0] * (ours.low == low) + theirs.piles[0] * (theirs.low == low)
+        piles[2] = ours.piles[2] * (ours.high == high) + theirs.piles[2] * (theirs.high == high)
+        both = self.exact & other.exact
+        points = self.points.only(both) | other.points.only(both)
+        sources = (self.points, other.points), (ours, theirs)
+        return _settled(self.max_bins, n, low, high, piles, points, *sources, exact=both)
+
+    def binned(self) -> Bins:
+        """Return the bins of all groups, also of those whose values are known."""
+        if not self.exact.any():
+            return self.bins
+        return rebinned(
+            self.max_bins, self.n > 0, self.bins.low, self.bins.high, (self.points,), (self.bins,)
+        )
+
+    def masses(self) -> Masses:
+        """Return all that is known of the values: single ones, and bins elsewhere."""
+        if self.exact.all():
+            values, weights, starts = self.points
+            return Masses(values.copy(), np.zeros(values.size), weights.copy(), starts.copy())
+        bins, low, high = self.bins, self.bins.low, self.bins.high
+        binned = np.flatnonzero(np.diff(bins.starts))
+        begin, last = bins.starts[binned], bins.starts[binned + 1] - 1
+        groups = _groups(bins.starts)
+        number = bins.first[groups] - bins.starts[groups] + np.arange(groups.size, dtype=np.int64)
+        left = np.maximum(_edge(number, bins.k[groups]), low[groups])
+        right = np.minimum(_edge(number + 1, bins.k[groups]), high[groups])
+        inside = (low[binned] < 0) & (high[binned] > 0)  # else 0 is an end, or not there
+        middle = binned[inside]
+        at_zero = begin[inside] - bins.first[middle]
+        counts = bins.counts.copy()
+        counts[begin] -= bins.piles[0, binned]
+        counts[at_zero] -= bins.piles[1, middle]
+        counts[last] -= bins.piles[2, binned]
+        # The single values, in the order of the groups, and before which bin each belongs.
+        owners = np.concatenate([self.points.groups, binned, middle, binned])
+        order = np.argsort(owners, kind="stable")
+        owners = owners[order]
+        places = np.concatenate([bins.starts[self.points.groups], begin, at_zero, last + 1])[order]
+        values = np.concatenate([self.points.values, low[binned], np.zeros(middle.size), high[binned]])[order]
+        piles = bins.piles[0, binned], bins.piles[1, middle], bins.piles[2, binned]
+        weights = np.concatenate([self.points.weights, *piles])[order]
+        count = np.insert(counts, places, weights)
+        there = count > 0
+        lows = np.insert(left, places, values)[there]
+        width = np.insert(right - left, places, np.zeros(places.size))[there]
+        sizes = np.bincount(np.insert(groups, places, owners)[there], minlength=self.n.size)
+        return Masses(lows, width, count[there], _starts(sizes))
+
+    def histograms(self) -> list[Histogram]:
+        """Return the histogram of each group."""
+        result = [Histogram(self.max_bins) for _ in self.n]
+        for i, h in enumerate(result):
+            entries, counters = slice(*self.points.starts[i : i + 2]), slice(*self.bins.starts[i : i + 2])
+            (values, weights, _), one = self.points, slice(i, i + 1)
+            h._stack = replace(
+                h._stack,
+                n=self.n[one],
+                exact=self.exact[one],
+                points=Points(
+                    values[entries], weights[entries], self.points.starts[i : i + 2] - entries.start
+                ),
+                bins=Bins(
+                    self.bins.k[one],
+                    self.bins.first[one],
+                    self.bins.starts[i : i + 2] - counters.start,
+                    self.bins.low[one],
+                    self.bins.high[one],
+                    self.bins.counts[counters],
+                    self.bins.piles[:, one],
+                ),
+            )
+        return result
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Stack):
+            return NotImplemented
+        arrays = [(s.n, s.exact, *s.points, *s.bins) for s in (self, other)]
+        return self.max_bins == other.max_bins and all(map(np.array_equal, *arrays))
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+def _starts(sizes: Array) -> NDArray[np.int64]:
+    """Return where each run of some sizes begins, and after them where the last one ends."""
+    starts = np.zeros(len(sizes) + 1, np.int64)
+    np.cumsum(sizes, dtype=np.int64, out=starts[1:])
+    return starts
+
+
+def _groups(starts: NDArray[np.int64]) -> NDArray[np.intp]:
+    """Return the number of the run that each entry belongs to."""
+    return np.repeat(np.arange(starts.size - 1), np.diff(starts).astype(np.intp))
+
+
+def in_order(groups: Array, values: Array) -> NDArray[np.complex128]:
+    """Return numbers of the order (group, value): NumPy compares the real parts of complex numbers first."""
+    both = np.empty(values.size, np.complex128)
+    both.real, both.imag = groups, values
+    return both
+
+
+def _edge(number: Array, k: Array) -> NDArray[np.float64]:
+    """Return number * 2**k; beyond the largest float64, that one."""
+    largest = np.finfo(np.float64).max
+    with np.errstate(over="ignore"):
+        return np.clip(np.ldexp(number.astype(np.float64), k), -largest, largest)
+
+
+def _bin_of(values: Array, k: Array) -> NDArray[np.int64]:
+    """Return floor(value / 2**k), -1 for a negative value that the division rounds to 0."""
+    number = np.floor(np.ldexp(values, -k))
+    return np.where((values < 0) & (number == 0), -1, number).astype(np.int64)
+
+
+def _layout(low: Array, high: Array, max_bins: int) -> tuple[Array, Array, Array]:
+    """Return k, the first bin and the number of bins for data from `low` to `high`."""
+    largest, half_width = np.maximum(-low, high), (high / 2 - low / 2) / max_bins
+    k = np.where(largest > 0, np.frexp(largest)[1] - 53, _MIN_EXPONENT)  # the exponent of its last bit
+    k = np.maximum(k, np.where(half_width > 0, np.frexp(half_width)[1] - 1, _MIN_EXPONENT))
+    k = np.maximum(k, _MIN_EXPONENT).astype(np.int32)
+    while True:
+        first = _bin_of(low, k)
+        sizes = _bin_of(high, k) - first + 1
+        if (sizes <= max_bins).all():
+            return k, first, sizes
+        k += sizes > max_bins
+
+
+def rebinned(
+    max_bins: int, binned: Array, low: Array, high: Array, points: tuple[Points, ...], bins: tuple[Bins, ...]
+) -> Bins:
+    """Return the bins of the groups `binned`, filled from points and from bins that are no wider."""
+    k, first, sizes = (
+        part * binned for part in _layout(np.where(binned, low, 0.0), np.where(binned, high, 0.0), max_bins)
+    )
+    result = Bins.empty(k.astype(np.int32), first, sizes, low, high)
+    counts, starts = result.counts, result.starts
+    for theirs in bins:
+        if np.array_equal(theirs.k, k) and np.array_equal(theirs.starts, starts):
+            counts += theirs.counts
+            continue
+        there = np.flatnonzero(theirs.counts)
+        group = np.searchsorted(theirs.starts, there, side="right") - 1
+        number = theirs.first[group] + there - theirs.starts[group]
+        number >>= np.minimum(k[group] - theirs.k[group], 63)
+        np.add.at(counts, starts[group] + number - first[group], theirs.counts[there])
+    for more in points:
+        values, weights, _ = more = more.only(binned)
+        group = more.groups
+        np.add.at(counts, starts[group] + _bin_of(values, k[group]) - first[group], weights)
+    return result
+
+
+def _settled(
+    max_bins: int,
+    n: Array,
+    low: Array,
+    high: Array,
+    piles: Array,
+    points: Points,
+    from_points: tuple[Points, ...],
+    from_bins: tuple[Bins, ...],
+    exact: Array | None = None,
+) -> Stack:
+    """Keep the points of groups that have few enough of them, and make bins for all others."""
+    few = np.diff(points.starts) <= max_bins
+    exact = few if exact is None else few & exact
+    bins = rebinned(max_bins, ~exact, low, high, from_points, from_bins)
+    return Stack(max_bins, n, exact, points.only(exact), bins._replace(piles=piles))
+
+
+# --- counting a batch ---------------------------------------------------------------------------------------
+
+
+def count(
+    x: Array, granularity: Granularity, max_bins: int, nan: NanPolicy, exact: NDArray[np.bool] | None = None
+) -> Stack:
+    """Return the histograms of a batch, one for each group.
+
+    Parameters
+    ----------
+    x : ndarray
+        Finite real numbers.
+    granularity : Granularity
+        What a group is.
+    max_bins : int
+        As of `Histogram`; 0 for the number of values, the smallest and the largest alone.
+    nan : {"raise", "ignore"}
+        What to do about NaN.
+    exact : ndarray of bool, shape (groups,), optional
+        False for groups whose single values are of no use: they are counted into bins at once.
+
+    Raises
+    ------
+    ValueError
+        If `x` lacks an axis, holds an infinity, or NaN that are not to be ignored.
+    """
+    check_nan_policy(nan)
+    shape = granularity.shape(x.shape)
+    total = Stack.empty(math.prod(shape), max_bins)
+    exact = total.exact if exact is None else exact
+    if not x.size:
+        return total
+    if granularity.blocks is None and len(granularity.axes) <= 1:
+        return _counted(x, (*granularity.positions(x.ndim), None)[0], max_bins, exact, nan, x)
+    places = np.arange(total.n.size, dtype=np.int64).reshape(shape)
+    for place, rows in granularity.group(x):
+        groups = places[place].reshape(-1)
+        total = total.merge(_counted(rows, 0, max_bins, exact[groups], nan, x).among(total.n.size, groups))
+    return total
+
+
+def _counted(
+    x: Array, axis: int | None, max_bins: int, exact: Array, nan: NanPolicy, whole: Array, **size: int
+) -> Stack:
+    """Count the groups along an axis, part by part. An error counts the NaN of the whole batch."""
+    total = Stack.empty(exact.size, max_bins)
+    for part, place in kernels.parts(x, **size):
+        groups = np.arange(exact.size, dtype=np.int64)[slice(None) if axis is None else place[axis]]
+        still = exact[groups] & total.exact[groups]
+        total = total.merge(_count_part(part, axis, max_bins, still, nan, whole).among(exact.size, groups))
+    return total
+
+
+def _count_part(
+    x: Array, axis: int | None, max_bins: int, exact: Array, nan: NanPolicy, whole: Array
+) -> Stack:
+    compute, groups = compute_type(x.dtype), exact.size
+    low, high = map(np.atleast_1d, kernels.minmax(x, compute, axis))
+    values = x.size // groups
+    if not (np.isfinite(low).all() and np.isfinite(high).all()):
+        if nan == "raise" and np.isnan(low).any():
+            raise nan_error(whole, "x", 'drop them, or pass nan="ignore"')
+        return _count_rows(_rows(x, axis, compute), max_bins)
+    if not max_bins:
+        return _ends_alone(np.full(groups, values, np.int64), low, high)
+    few = _has_few(x, axis, max_bins, exact)
+    if few.any() and not few.all():
+        total = Stack.empty(groups, max_bins)
+        for some in (few, ~few):
+            part = np.compress(some, x, axis)
+            stack = _count_part(part, axis, max_bins, few[some], nan, whole)
+            total = total.merge(stack.among(groups, np.flatnonzero(some)))
+        return total
+    if not few.any():
+        bins = Bins.empty(*_layout(low, high, max_bins), low, high)
+        kernels.count_bins(x, bins, compute, axis)
+        n = np.full(groups, values, np.int64)
+        return Stack(max_bins, n, few, Points.none(groups), bins)
+    if values > max(_RUN, 2 * max_bins):
+        return _counted(x, axis, max_bins, few, nan, whole, size=(x.size + 1) // 2)
+    return Stack.of_points(Points.of_rows(_rows(x, axis, compute)), max_bins)
+
+
+def _rows(x: Array, axis: int | None, compute: np.dtype[Any]) -> Array:
+    """Return the groups along an axis as rows."""
+    groups = x[None] if axis is None else np.moveaxis(x, axis, 0)
+    return groups.reshape(len(groups), -1).astype(compute, copy=False)
+
+
+def _has_few(x: Array, axis: int | None, max_bins: int, exact: Array) -> NDArray[np.bool]:
+    """Tell for which of the groups `exact` a first look leaves it open that they have few distinct values."""
+    look, few = 2 * max_bins, exact.copy()
+    if x.size // exact.size > look and exact.any():
+        sample = x[None] if axis is None else np.moveaxis(x, axis, 0)[exact]
+        for i in range(1, sample.ndim):
+            wanted = -(-look // math.prod(sample.shape[i + 1 :]))
+            sample = sample[(slice(None),) * i + (slice(wanted),)]
+            if wanted > 1:
+                break
+        ordered = np.sort(_rows(sample, 0, compute_type(x.dtype)), axis=1)
+        few[exact] = np.count_nonzero(ordered[:, 1:] != ordered[:, :-1], axis=1) < max_bins
+    return few
+
+
+def _count_rows(rows: Array, max_bins: int) -> Stack:
+    """Count rows that may hold NaN, which are left out, and infinities, which are refused."""
+    holes = np.isnan(rows)
+    low = np.where(holes, np.inf, rows).min(axis=1).astype(np.float64)
+    high = np.where(holes, -np.inf, rows).max(axis=1).astype(np.float64)
+    n = np.count_nonzero(~holes, axis=1).astype(np.int64)
+    if np.isinf(rows).any():
+        ends = f"min {low[n > 0].min()}, max {high[n > 0].max()}"
+        raise ValueError(f"x holds an infinity ({ends}): a range must be finite")
+    if not max_bins:
+        return _ends_alone(n, low + 0.0, high + 0.0)
+    total = Stack.empty(n.size, max_bins)
+    for i in range(0, rows.shape[1], _RUN):
+        total = total.merge(Stack.of_points(Points.of_rows(rows[:, i : i + _RUN]), max_bins))
+    return total
+
+
+def _ends_alone(n: Array, low: Array, high: Array) -> Stack:
+    empty = Stack.empty(n.size, 0)
+    return replace(empty, n=n, bins=empty.bins._replace(low=low, high=high))
+
+
+# --- one histogram ------------------------------------------------------------------------------------------
+
+
 class Histogram:
-    """Counts of a stream of numbers in at most `max_bins` bins of width 2**k.
+    """What is known of a stream of numbers: single values while they are few, then counts in `max_bins` bins.
 
     Bin j is [j * 2**k, (j + 1) * 2**k), half-open, the last one too. k is the smallest for which
     floor(max / 2**k) - floor(min / 2**k) + 1 <= max_bins, and at least the exponent of the last bit of
     the largest magnitude. The state depends on the data alone, never on the order or size of batches.
+
+    Range functions take a Histogram instead of data. Their answer is that of the data themselves while
+    there are at most `max_bins` distinct values. How many values are exactly the smallest, the largest or 0
+    is always known.
 
     Parameters
     ----------
@@ -64,15 +503,6 @@ class Histogram:
     ValueError
         If `max_bins` is below 2 or above 2**24.
 
-    Attributes
-    ----------
-    n : int
-        How many values have been counted.
-    min, max : float
-        Smallest and largest value so far, exactly; inf and -inf while empty.
-    max_bins : int
-        As given.
-
     Examples
     --------
     >>> h = Histogram(max_bins=4).update([0.0, 1.0, 2.0, 3.0])
@@ -80,57 +510,66 @@ class Histogram:
     (array([2, 2, 1]), array([0., 2., 4., 6.]))
     """
 
-    __slots__ = ("_counts", "_first", "_k", "max", "max_bins", "min", "n")
+    __slots__ = ("_stack",)
     __hash__ = None  # type: ignore[assignment]  # its state changes
 
     def __init__(self, max_bins: int = 2048) -> None:
-        self.max_bins = as_int(max_bins, "max_bins")
-        if not 2 <= self.max_bins <= MAX_BINS:
-            raise ValueError(f"max_bins must be 2 (one for each sign) to {MAX_BINS}, got {max_bins}")
-        self.n, self.min, self.max = 0, math.inf, -math.inf
-        self._k, self._first = _MIN_EXPONENT, 0  # the bins are 2**_k wide, and the first is bin _first
-        self._counts = np.zeros(0, np.int64)
+        self._stack = Stack.empty(1, check_max_bins(max_bins))
+
+    @property
+    def max_bins(self) -> int:
+        """The largest number of bins, and of single values."""
+        return self._stack.max_bins
+
+    @property
+    def n(self) -> int:
+        """How many values have been counted."""
+        return int(self._stack.n[0])
+
+    @property
+    def min(self) -> float:
+        """The smallest value so far, exactly; inf while empty."""
+        return float(self._stack.bins.low[0])
+
+    @property
+    def max(self) -> float:
+        """The largest value so far, exactly; -inf while empty."""
+        return float(self._stack.bins.high[0])
 
     @property
     def counts(self) -> NDArray[np.int64]:
         """Values in each bin: int64, shape (bins,), a copy. The first and last bin are never empty."""
-        return self._counts.copy()
+        return self._stack.binned().counts.copy()
 
     @property
     def edges(self) -> NDArray[np.float64]:
         """Bin edges: float64, shape (bins + 1,), or (0,) while empty; the outermost stay finite."""
+        bins = self._stack.binned()
         if not self.n:
             return np.zeros(0)
-        whole = (self._first + np.arange(self._counts.size + 1)).astype(np.float64)
-        largest = np.finfo(np.float64).max
-        with np.errstate(over="ignore"):
-            return np.clip(np.ldexp(whole, self._k), -largest, largest)
+        return _edge(bins.first + np.arange(bins.counts.size + 1, dtype=np.int64), bins.k)
 
     @property
     def width(self) -> float:
         """Width of every bin, 2**k, in the unit of the data; inf where it is past the largest float64."""
-        return _power_of_two(self._k)
+        return _power_of_two(int(self._stack.binned().k[0]))
 
     def masses(self) -> Masses:
-        """Return what is known of the values: bins, and single values as bins without a width.
+        """Return all that is known of the values: single ones, and bins elsewhere.
 
         Returns
         -------
         Masses
-            Of one group. Outermost bins are drawn in to the data's own min and max.
+            Of one group. The outermost bins end at the data's own min and max.
 
         Examples
         --------
-        >>> Histogram(4).update([0.0, 1.0, 2.0, 3.0, 4.0]).masses().count
-        array([2, 2, 1])
+        >>> Histogram(4).update([0.0, 1.0, 1.0, 3.0]).masses().low
+        array([0., 1., 3.])
+        >>> Histogram(4).update([0.0, 1.0, 2.0, 3.0, 4.0]).masses().width  # 0 is known, and 4
+        array([0., 2., 2., 0.])
         """
-        edges = self.edges
-        if edges.size:
-            edges[0], edges[-1] = self.min, self.max
-        there = self._counts > 0
-        count = self._counts[there]
-        starts = np.array([0, count.size], np.int64)
-        return Masses(edges[:-1][there], np.diff(edges)[there], count, starts)
+        return self._stack.masses()
 
     def magnitudes(self) -> tuple[NDArray[np.int64], float]:
         """Return how many magnitudes lie in each of at most `max_bins` bins from 0 upwards, and their width.
@@ -147,15 +586,16 @@ class Histogram:
         >>> Histogram(4).update([-2.5, -0.5, 0.0, 3.0]).magnitudes()
         (array([2, 2]), 2.0)
         """
-        bins = self._first + np.arange(self._counts.size)
+        binned = self._stack.binned()
+        bins = binned.first + np.arange(binned.counts.size, dtype=np.int64)
         bins = np.where(bins < 0, -1 - bins, bins)
         last = int(bins.max(initial=-1))
         shift = 0
         while (last >> shift) >= self.max_bins:
             shift += 1
         counts = np.zeros((last >> shift) + 1, np.int64)
-        np.add.at(counts, bins >> shift, self._counts)
-        return counts, _power_of_two(self._k + shift)
+        np.add.at(counts, bins >> shift, binned.counts)
+        return counts, _power_of_two(int(binned.k[0]) + shift)
 
     def update(self, x: ArrayLike, nan: NanPolicy = "raise") -> Histogram:
         """Count a batch.
@@ -184,7 +624,9 @@ class Histogram:
         >>> Histogram().update([1.0, 2.0]).update([3.0]).n
         3
         """
-        update_channels([self], x, None, nan)
+        array = as_real(x)
+        batch = count(array, Granularity(), self.max_bins, nan, self._stack.exact)
+        self._stack = self._stack.merge(batch)
         return self
 
     def merge(self, other: Histogram) -> Histogram:
@@ -219,20 +661,7 @@ class Histogram:
             raise ValueError(
                 f"max_bins differ: {self.max_bins} and {other.max_bins}; bins would not be comparable"
             )
-        if other.n and not self.n:
-            self.n, self.min, self.max, self._k, self._first = (
-                other.n,
-                other.min,
-                other.max,
-                other._k,
-                other._first,
-            )
-            self._counts = other._counts.copy()
-        elif other.n:
-            n, k, first, counts = other.n, other._k, other._first, other._counts
-            self._widen(other.min, other.max)
-            _add(self._counts, self._k, self._first, counts, k, first)
-            self.n += n
+        self._stack = self._stack.merge(other._stack)
         return self
 
     def __or__(self, other: object) -> Histogram:
@@ -244,78 +673,39 @@ class Histogram:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Histogram):
             return NotImplemented
-        ours, theirs = (
-            (h.max_bins, h.n, h.min, h.max, h._k, h._first, h._counts.tobytes()) for h in (self, other)
-        )
-        return ours == theirs
+        return self._stack == other._stack
 
     def __repr__(self) -> str:
-        bins = f"{self._counts.size} of {self.max_bins}"
+        bins = f"{self.counts.size} of {self.max_bins}"
         return f"Histogram(n={self.n}, min={self.min}, max={self.max}, bins={bins})"
 
-    def _widen(self, low: float, high: float) -> None:
-        """Make room for values from `low` to `high`: new ends, and bins to match, old counts moved over."""
-        low, high = min(self.min, low), max(self.max, high)  # no -0.0: the kernels turn it into 0.0
-        k = _exponent(low, high, self.max_bins, self._k)
-        first = _bin_of(low, k)
-        counts = np.zeros(_bin_of(high, k) - first + 1, np.int64)
-        _add(counts, k, first, self._counts, self._k, self._first)
-        self.min, self.max, self._k, self._first, self._counts = low, high, k, first, counts
+
+def check_max_bins(max_bins: object) -> int:
+    """Return `max_bins` as an int, or raise TypeError or ValueError."""
+    number = as_int(max_bins, "max_bins")
+    if not 2 <= number <= MAX_BINS:
+        raise ValueError(f"max_bins must be 2 (one for each sign) to {MAX_BINS}, got {max_bins}")
+    return number
 
 
-def update_channels(
-    histograms: Sequence[Histogram], x: ArrayLike, axis: int | None, nan: NanPolicy = "raise"
-) -> None:
-    """Count each channel of a batch in a histogram of its own, or all of it in the only one.
+def _power_of_two(exponent: int) -> float:
+    return math.ldexp(1.0, exponent) if exponent <= _MAX_EXPONENT else math.inf
 
-    Parameters
-    ----------
-    histograms : sequence of Histogram
-        As many as there are channels along `axis`.
-    x : array_like
-        Finite real numbers.
-    axis : int or None
-        The channel axis.
-    nan : {"raise", "ignore"}, default "raise"
-        What to do about NaN.
+
+def masses_of(h: Histogram, axis: Axis, block_size: BlockSize, nan: NanPolicy) -> Masses:
+    """Return the masses of a histogram that a range function was called with.
 
     Raises
     ------
-    TypeError
-        If `x` is masked, ragged, complex, text or objects.
     ValueError
-        If `x` holds an infinity, or NaN that are not to be ignored. No histogram has been changed then.
+        If it is empty, asked for channels, or `nan` is unknown.
     """
     check_nan_policy(nan)
-    array = as_real(x)
-    axis = None if axis is None else Granularity.of(axis).positions(array.ndim)[0]
-    batch = [Histogram(h.max_bins) for h in histograms]  # a value that is refused must change nothing
-    for part, place in kernels.parts(array) if array.size else ():  # no elements, or not even channels
-        here = batch if axis is None else batch[place[axis]]
-        low, high = (np.atleast_1d(end) for end in kernels.minmax(part, compute_type(part.dtype), axis))
-        if np.isfinite(low).all() and np.isfinite(high).all():
-            _count(here, part, low, high, axis)
-            continue
-        for h, channel in zip(here, [part] if axis is None else np.moveaxis(part, axis, 0), strict=True):
-            data, least, most = finite_data(channel, nan, whole=array)
-            if data.size:
-                _count([h], data, [least], [most], None)
-    for h, more in zip(histograms, batch, strict=True):
-        h.merge(more)
-
-
-def _count(
-    histograms: Sequence[Histogram], data: NDArray[Any], low: Any, high: Any, axis: int | None
-) -> None:
-    """Count finite data, the channels of which go from `low` to `high`."""
-    for h, least, most in zip(histograms, low, high, strict=True):
-        if least < h.min or most > h.max:
-            h._widen(float(least), float(most))
-        h.n += data.size // len(histograms)
-    # Exact in float32 too: these are bins of one batch, a float32 is in the first of them, and the floor of a
-    # float32 is one.
-    bins = [kernels.Bins(h._k, h._first, h._counts) for h in histograms]
-    kernels.count_bins(data, bins, compute_type(data.dtype), axis)
+    if axis is not None or block_size is not None:
+        raise ValueError("a Histogram has no channels: keep one for each, as Calibrator does with axis=")
+    if not h.n:
+        raise ValueError("the histogram is empty: there is no range to take")
+    return h.masses()
 
 
 def range_of(
@@ -325,54 +715,9 @@ def range_of(
     one: Callable[[Any], tuple[float, float]],
     block_size: BlockSize = None,
 ) -> Range:
-    """Apply `one` to a histogram, to a whole array, or to each channel of it; return the range or ranges.
-
-    Raises
-    ------
-    TypeError
-        If `x` is neither a Histogram nor an array of real numbers, or `axis` no integer.
-    ValueError
-        If there are no values, a histogram is asked for channels, or `per_channel` or `one` says so.
-    """
+    """Apply `one` to a histogram, to a whole array, or to each channel of it; return the range or ranges."""
     if not isinstance(x, Histogram):
         per_row = lambda rows: tuple(np.array([one(row) for row in rows]).T)  # noqa: E731
         return range_per_group(x, Granularity.of(axis, block_size), nan, per_row)
-    check_nan_policy(nan)
-    if axis is not None or block_size is not None:
-        raise ValueError("a Histogram has no channels: keep one for each, as Calibrator does with axis=")
-    if not x.n:
-        raise ValueError("the histogram is empty: there is no range to take")
+    masses_of(x, axis, block_size, nan)
     return Range(*one(x))
-
-
-def _add(
-    counts: NDArray[np.int64], k: int, first: int, others: NDArray[np.int64], their_k: int, theirs: int
-) -> None:
-    """Add counts in bins of width 2**their_k to those in the wider or equal bins of width 2**k."""
-    if others.size:
-        bins = (theirs + np.arange(others.size)) >> min(k - their_k, 63)
-        np.add.at(counts, bins - first, others)
-
-
-def _power_of_two(exponent: int) -> float:
-    return math.ldexp(1.0, exponent) if exponent <= _MAX_EXPONENT else math.inf
-
-
-def _bin_of(value: float, k: int) -> int:
-    """Return floor(value / 2**k), -1 for a negative value that the division rounds to 0."""
-    bin_number = math.floor(math.ldexp(value, -k))
-    return -1 if value < 0 and bin_number == 0 else bin_number
-
-
-def _exponent(low: float, high: float, max_bins: int, at_least: int) -> int:
-    """Return the smallest k >= at_least that is allowed and needs no more than `max_bins` bins."""
-    last_bit = math.frexp(math.ulp(max(-low, high)))[1] - 1
-    k = max(last_bit, at_least, _MIN_EXPONENT)
-    half_width = (high / 2 - low / 2) / max_bins
-    if half_width > 0:
-        k = max(
-            k, math.frexp(half_width)[1] - 1
-        )  # 2**k <= half_width, and max_bins * 2**k must exceed the width
-    while _bin_of(high, k) - _bin_of(low, k) + 1 > max_bins:
-        k += 1
-    return k

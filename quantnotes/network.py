@@ -320,7 +320,7 @@ def calibrate_by(
     """
 
     def calibrator(grid: IntGrid) -> Calibrator:
-        return Calibrator(method, grid, scheme, axis=axis, **options)  # type: ignore[arg-type]
+        return Calibrator(method, grid, scheme, axis=axis, **options)
 
     calibrator(INT8)  # raises now where the options are wrong
     return lambda x, grid: calibrator(grid).observe(x).params()

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from quantnotes.checks import FLOAT64, NanPolicy, as_int, as_real, some_finite_data
-from quantnotes.granularity import Axis, BlockSize
-from quantnotes.histogram import Histogram, range_of
-from quantnotes.ranges import MAX_BINS, Range
+from quantnotes.checks import FLOAT64, NanPolicy, as_int, as_number, as_real, compute_type, some_finite_data
+from quantnotes.granularity import Axis, BlockSize, Granularity
+from quantnotes.histogram import Histogram, Masses, in_order, masses_of
+from quantnotes.ranges import MAX_BINS, Ends, Range, range_per_group
 
 Array = NDArray[Any]
 
@@ -79,9 +79,11 @@ def note_histogram_scale(x: ArrayLike, int_max: float, bins: int = 100, keep: fl
     return float(max(abs(edges[left]), abs(edges[right])) / int_max)
 
 
-def _check_keep(keep: float) -> None:
-    if not 0 < keep <= 1:
+def _check_keep(keep: float) -> float:
+    number = as_number(keep, "keep")
+    if not 0 < number <= 1:
         raise ValueError(f"keep must be a fraction above 0 and at most 1, got {keep!r}")
+    return number
 
 
 def _bin_count(bins: object) -> int:
@@ -91,17 +93,16 @@ def _bin_count(bins: object) -> int:
     return number
 
 
-def _needed(keep: float, n: int) -> int:
-    """Return the smallest count m for which m / n >= keep, as float64 divides."""
-    m = max(round(keep * n) - 2, 1)
-    while m / n < keep:
-        m += 1
-    return m
+def _needed(keep: float, n: Array) -> Array:
+    """Return the smallest counts m for which m / n >= keep, as float64 divides."""
+    needed = np.maximum(np.rint(keep * n).astype(np.int64) - 2, 1)
+    while (short := needed / n < keep).any():
+        needed += short
+    return needed
 
 
-def _sorted(x: Array, nan: NanPolicy) -> Array:
-    data, _, _ = some_finite_data(x, nan)
-    return np.sort(data.astype(FLOAT64), axis=None)
+def _sorted(rows: Array) -> Array:
+    return np.sort(rows.astype(compute_type(rows.dtype)), axis=1).astype(FLOAT64)
 
 
 def histogram_range(
@@ -122,7 +123,7 @@ def histogram_range(
     keep : float, default 0.99
         The share of the data that must stay, counted on the data themselves; 1 gives min and max.
     bins : int, default 100
-        Number of equal bins for an array; a Histogram has its own. One bin can trim nothing.
+        Number of equal bins. One bin can trim nothing.
     axis : int or tuple of int, optional
         The axes of an array that keep ranges of their own: one for each index along them.
     block_size : int or tuple of int, optional
@@ -133,7 +134,7 @@ def histogram_range(
     Returns
     -------
     Range
-        Ends that are values of the data, or edges of the Histogram; never widened to hold 0.
+        Ends that are values of the data, or edges of the Histogram's bins; never widened to hold 0.
 
     Raises
     ------
@@ -154,69 +155,107 @@ def histogram_range(
     >>> histogram_range([*range(1, 100), 1000.0])
     Range(rmin=1.0, rmax=99.0)
     """
-    _check_keep(keep)
-    number = _bin_count(bins)
+    keep, number = _check_keep(keep), _bin_count(bins)
+    if isinstance(x, Histogram):
+        ends = ranges_of(masses_of(x, axis, block_size, nan), keep, number)
+        return Range(*(float(end[0]) for end in ends))
 
-    def one(channel: Array | Histogram) -> tuple[float, float]:
-        if isinstance(channel, Histogram):
-            return _trimmed_bins(channel, keep)
-        return _trimmed(_sorted(channel, nan), keep, number)
+    def per_row(rows: Array) -> Ends:
+        values, (groups, size) = _sorted(rows).reshape(-1), rows.shape
+        places = np.arange(values.size + 1, dtype=np.int64)
+        return _trimmed(values, values, places, places[: groups * size + 1 : size], keep, number)
 
-    return range_of(x, axis, nan, one, block_size)
-
-
-def _trimmed(values: Array, keep: float, bins: int) -> tuple[float, float]:
-    """Trim sorted values, cutting what is left into new bins as long as it fills fewer than half of them."""
-    need = _needed(keep, values.size)
-    while True:
-        starts = _bin_starts(values, bins)
-        lows, highs = values[np.minimum(starts[:-1], values.size - 1)], values[starts[1:] - 1]
-        first, last = _trim(starts, lows, highs, need)
-        kept = values[starts[first] : starts[last]]
-        if 2 * (last - first) >= bins or kept.size == values.size:
-            return float(kept[0]), float(kept[-1])
-        values = kept
+    return range_per_group(x, Granularity.of(axis, block_size), nan, per_row)
 
 
-def _bin_starts(values: Array, bins: int) -> Array:
-    """Return where in the sorted values each of `bins` equal bins starts, and after them the size."""
-    weights = np.arange(bins + 1) / bins
-    edges = values[0] * weights[::-1] + values[-1] * weights  # mirrors exactly, and cannot overflow
-    starts = np.maximum.accumulate(np.searchsorted(values, edges))
-    starts[0], starts[-1] = 0, values.size  # the last bin holds its right edge
-    return starts
+def ranges_of(masses: Masses, keep: float = 0.99, bins: int = 100) -> Ends:
+    """Return the trimmed range of each group of masses.
 
+    Parameters
+    ----------
+    masses : Masses
+        What the histograms of the groups hold; no group is empty.
+    keep, bins
+        As of `histogram_range`.
 
-def _trimmed_bins(h: Histogram, keep: float) -> tuple[float, float]:
-    """Trim the bins of a streamed histogram; values inside a bin cannot be told apart any more."""
-    edges = h.edges
-    edges[0], edges[-1] = h.min, h.max
-    starts = np.concatenate([[0], np.cumsum(h.counts)])
-    first, last = _trim(starts, edges[:-1], edges[1:], _needed(keep, h.n))
-    return float(edges[first]), float(edges[last])
+    Returns
+    -------
+    low, high : ndarray of float64, shape (groups,)
 
+    Raises
+    ------
+    TypeError
+        If `keep` is no number, or `bins` no integer.
+    ValueError
+        If `keep` is not in (0, 1], or `bins` is below 1 or above 2**24.
 
-def _trim(starts: Array, lows: Array, highs: Array, need: int) -> tuple[int, int]:
-    """Move two pointers inwards over the bins and return the window [first, last) that they end on.
-
-    Bin i holds the values number ``starts[i]`` to ``starts[i + 1]``; what is left of the data begins at
-    ``lows[first]`` and ends at ``highs[last - 1]``.
+    Examples
+    --------
+    >>> ranges_of(Histogram().update([*range(1, 100), 1000.0]).masses())
+    (array([1.]), array([99.]))
     """
-    first, last, spare = 0, len(starts) - 1, starts[-1] - need
-    while last - first > 1:
-        left, right = starts[first + 1] - starts[first], starts[last] - starts[last - 1]
-        if min(left, right) > spare:
-            break
+    keep, number = _check_keep(keep), _bin_count(bins)
+    largest = np.repeat(masses.low[masses.starts[1:] - 1], np.diff(masses.starts).astype(np.intp))
+    before = np.concatenate([[0], np.cumsum(masses.count, dtype=np.int64)], dtype=np.int64)
+    highs = np.minimum(masses.low + masses.width, largest)
+    return _trimmed(masses.low, highs, before, masses.starts, keep, number)
+
+
+def _trimmed(lows: Array, highs: Array, before: Array, starts: Array, keep: float, bins: int) -> Ends:
+    """Trim the masses of each group, cutting what is left into new bins as long as it fills less than half.
+
+    Mass i holds the values number ``before[i]`` to ``before[i + 1]``; ``starts[g]`` is the first of group g.
+    """
+    groups = np.arange(starts.size - 1)
+    begin, end = starts[:-1].copy(), starts[1:].copy()
+    needed = _needed(keep, before[end] - before[begin])
+    keys = in_order(np.repeat(groups, np.diff(starts).astype(np.intp)), lows)
+    weights = np.arange(bins + 1) / bins
+    left = groups  # those that are not done
+    while left.size:
+        first, last = begin[left], end[left]
+        # Mirrors exactly, and cannot overflow.
+        edges = np.multiply.outer(lows[first], weights[::-1]) + np.multiply.outer(highs[last - 1], weights)
+        places = np.searchsorted(keys, in_order(np.repeat(left, bins + 1), edges.reshape(-1)))
+        cuts = np.clip(places.reshape(edges.shape), first[:, None], last[:, None])
+        cuts = np.maximum.accumulate(cuts, axis=1)
+        cuts[:, 0], cuts[:, -1] = first, last  # the last bin holds its right edge
+        window = _trim(
+            np.diff(before[cuts], axis=1),
+            lows[np.minimum(cuts[:, :-1], last[:, None] - 1)],
+            highs[np.maximum(cuts[:, 1:] - 1, first[:, None])],
+            before[last] - before[first] - needed[left],
+        )
+        begin[left], end[left] = (np.take_along_axis(cuts, at[:, None], axis=1)[:, 0] for at in window)
+        same = (begin[left] == first) & (end[left] == last)
+        left = left[(2 * (window[1] - window[0]) < bins) & ~same]
+    return lows[begin], highs[end - 1]
+
+
+def _trim(counts: Array, lows: Array, highs: Array, spare: Array) -> tuple[Array, Array]:
+    """Move two pointers inwards over the bins of each row and return the windows [first, last) that are left.
+
+    Bin i holds ``counts[i]`` values; what is left of the data begins at ``lows[first]`` and ends at
+    ``highs[last - 1]``. At most `spare` values may go.
+    """
+    first = np.zeros(len(counts), np.intp)
+    last, spare = np.full(len(counts), counts.shape[1]), spare.copy()
+    rows = np.arange(len(counts))  # those that are not done
+    while (rows := rows[last[rows] - first[rows] > 1]).size:
+        a, b = first[rows], last[rows] - 1
+        left, right = counts[rows, a], counts[rows, b]
         tie = left == right
-        both = tie and left + right <= spare and last - first > 2
-        # of two equally full bins that cannot both go, the one farther from 0
-        farther = abs(lows[first]) - abs(highs[last - 1]) if tie and not both else 0.0
-        if tie and not both and farther == 0:
-            break
-        if both or left < right or (tie and farther > 0):
-            first, spare = first + 1, spare - left
-        if both or right < left or (tie and farther < 0):
-            last, spare = last - 1, spare - right
+        both = tie & (left + right <= spare[rows]) & (b - a > 1)
+        # Of two equally full bins that cannot both go, the one farther from 0.
+        farther = np.abs(lows[rows, a]) - np.abs(highs[rows, b])
+        goes_left = both | (left < right) | (tie & ~both & (farther > 0))
+        goes_right = both | (right < left) | (tie & ~both & (farther < 0))
+        goes = (np.minimum(left, right) <= spare[rows]) & (goes_left | goes_right)
+        goes_left, goes_right = goes_left & goes, goes_right & goes
+        first[rows] += goes_left
+        last[rows] -= goes_right
+        spare[rows] -= left * goes_left + right * goes_right
+        rows = rows[goes]
     return first, last
 
 
@@ -265,15 +304,17 @@ def shortest_range(
     >>> shortest_range([0, 1, 2, 3, 4, 5, 6, 7, 8, 100], keep=0.9)
     Range(rmin=0.0, rmax=8.0)
     """
-    _check_keep(keep)
-    return range_of(x, axis, nan, lambda row: _shortest(_sorted(row, nan), keep), block_size)
+    keep = _check_keep(keep)
+    return range_per_group(x, Granularity.of(axis, block_size), nan, lambda rows: _shortest(rows, keep))
 
 
-def _shortest(values: Array, keep: float) -> tuple[float, float]:
-    need = _needed(keep, values.size)
+def _shortest(rows: Array, keep: float) -> Ends:
+    values = _sorted(rows)
+    need = int(_needed(keep, np.array(rows.shape[1])))
+    lows, highs = values[:, : rows.shape[1] - need + 1], values[:, need - 1 :]
     with np.errstate(over="ignore"):
-        widths = values[need - 1 :] - values[: values.size - need + 1]
-    if not np.isfinite(widths).all():
-        widths = values[need - 1 :] / 2 - values[: values.size - need + 1] / 2
-    start = int(np.argmin(widths))
-    return float(values[start]), float(values[start + need - 1])
+        widths = highs - lows
+    beyond = np.isinf(widths).any(axis=1)  # halves do not overflow, but the smallest floats have none
+    widths[beyond] = highs[beyond] / 2 - lows[beyond] / 2
+    start = np.argmin(widths, axis=1)[:, None]
+    return np.take_along_axis(lows, start, axis=1)[:, 0], np.take_along_axis(highs, start, axis=1)[:, 0]

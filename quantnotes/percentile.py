@@ -5,16 +5,15 @@ Not covered: which share to cut.
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from quantnotes.checks import NanPolicy, compute_type, some_finite_data
-from quantnotes.granularity import Axis, BlockSize
-from quantnotes.histogram import Histogram, range_of
-from quantnotes.ranges import Range
+from quantnotes.checks import NanPolicy, as_number, compute_type
+from quantnotes.granularity import Axis, BlockSize, Granularity
+from quantnotes.histogram import Histogram, Masses, masses_of
+from quantnotes.ranges import Ends, Range, range_per_group
 
 Array = NDArray[Any]
 
@@ -46,13 +45,14 @@ def percentile_range(
     Returns
     -------
     Range
-        Of an array, values of the data: the upper end is NumPy's "inverted_cdf" quantile, the lower one its
-        mirror image. Of a histogram, the outer edges of the bins in which they lie, and so never narrower.
+        Values of the data: the upper end is NumPy's "inverted_cdf" quantile, the lower one its mirror image.
+        Of a Histogram that no longer knows the values there, the outer edges of the bins in which they lie:
+        farther out by less than the width of a bin.
 
     Raises
     ------
     TypeError
-        If `x` holds no real numbers.
+        If `x` holds no real numbers, or `percentile` is no number.
     ValueError
         If `percentile` is not from 0 to 100, or `x` is empty or not finite.
 
@@ -61,29 +61,65 @@ def percentile_range(
     >>> percentile_range(range(1, 101), 90)
     Range(rmin=6.0, rmax=95.0)
     """
-    if not isinstance(percentile, (int, float, np.integer, np.floating)):
-        raise TypeError(f"percentile must be a number, got {percentile!r}")
-    if not 0 <= percentile <= 100:
+    share = _upper_share(percentile)
+    if isinstance(x, Histogram):
+        return Range(*(float(end[0]) for end in ranges_of(masses_of(x, axis, block_size, nan), percentile)))
+
+    def per_row(rows: Array) -> Ends:
+        rank = int(_rank(rows.shape[1], share))
+        ends = sorted((rows.shape[1] - rank, rank - 1))  # as places in the sorted values
+        found = np.partition(rows.astype(compute_type(rows.dtype)), ends, axis=1)[:, ends]
+        return found[:, 0], found[:, 1]
+
+    return range_per_group(x, Granularity.of(axis, block_size), nan, per_row)
+
+
+def ranges_of(masses: Masses, percentile: float = 99.99) -> Ends:
+    """Return the range that is left of each group of masses.
+
+    Parameters
+    ----------
+    masses : Masses
+        What the histograms of the groups hold; no group is empty.
+    percentile : float, default 99.99
+        As of `percentile_range`.
+
+    Returns
+    -------
+    low, high : ndarray of float64, shape (groups,)
+        Single values, or the outer edges of the bins in which the percentiles lie.
+
+    Raises
+    ------
+    TypeError
+        If `percentile` is no number.
+    ValueError
+        If it is not from 0 to 100.
+
+    Examples
+    --------
+    >>> ranges_of(Histogram().update(range(1, 101)).masses(), 90)
+    (array([6.]), array([95.]))
+    """
+    share = _upper_share(percentile)
+    running = np.concatenate([[0], np.cumsum(masses.count, dtype=np.int64)], dtype=np.int64)
+    before, after = running[masses.starts[:-1]], running[masses.starts[1:]]
+    rank = _rank(after - before, share)
+    from_bottom = np.searchsorted(running, after - rank, side="right") - 1
+    from_top = np.searchsorted(running, before + rank) - 1
+    first, last = np.minimum(from_bottom, from_top), np.maximum(from_bottom, from_top)
+    largest = masses.low[masses.starts[1:] - 1]
+    return masses.low[first], np.minimum(masses.low[last] + masses.width[last], largest)
+
+
+def _upper_share(percentile: float) -> float:
+    """Return the share of the data at or below the upper end."""
+    number = as_number(percentile, "percentile")
+    if not 0 <= number <= 100:
         raise ValueError(f"percentile must be from 0 to 100, got {percentile!r}")
-    upper = 100 - (100 - percentile) / 2
-
-    def one(channel: Array | Histogram) -> tuple[float, float]:
-        if isinstance(channel, Histogram):
-            return _quantile_bins(channel, upper / 100)
-        data, _, _ = some_finite_data(channel, nan)
-        data = data.astype(compute_type(data.dtype))
-        ends = (side * float(np.percentile(side * data, upper, method="inverted_cdf")) for side in (-1, 1))
-        low, high = sorted(ends)  # the two medians of an even number would be inside-out at percentile 0
-        return low + 0.0, high + 0.0
-
-    return range_of(x, axis, nan, one, block_size)
+    return (100 - (100 - number) / 2) / 100
 
 
-def _quantile_bins(h: Histogram, upper: float) -> tuple[float, float]:
-    """Return the outer edges of the bins that hold the value of rank `upper` * n from each side."""
-    rank = max(math.ceil(h.n * upper), 1)
-    running = np.cumsum(h.counts)
-    from_top, from_bottom = np.searchsorted(running, rank), np.searchsorted(running, h.n - rank, side="right")
-    edges = h.edges
-    low, high = edges[min(from_top, from_bottom)], edges[max(from_top, from_bottom) + 1]
-    return max(float(low), h.min), min(float(high), h.max)
+def _rank(n: Any, share: float) -> Any:
+    """Return which of n values, from the lowest up, has this share of them at or below it."""
+    return np.maximum(np.ceil(n * share), 1).astype(np.int64)

@@ -17,7 +17,8 @@ from quantnotes.checks import NanPolicy, as_real, check_nan_policy, compute_type
 from quantnotes.granularity import Axis, BlockSize, Granularity
 
 Array = NDArray[Any]
-PerRow = Callable[[Array], tuple[Array, Array]]  # rows (groups, values) -> low and high, shape (groups,)
+Ends = tuple[Array, Array]  # low and high, float64, shape (groups,)
+PerRow = Callable[[Array], Ends]  # of rows (groups, values)
 
 MAX_BINS = 2**24  # of any histogram: its counts are all kept, 128 MB of them
 EMPTY = "x is empty: there is no range to take"

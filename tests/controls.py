@@ -8,10 +8,10 @@ import numpy as np
 from quantnotes import Calibrator, Histogram, Range, histogram_range, percentile_range
 from quantnotes.asymmetric import asymmetric_params
 from quantnotes.checks import as_real, compute_type
-from quantnotes.course.museum import histograms, products, requantizing, searches
+from quantnotes.course.museum import products, requantizing, searches
 from quantnotes.course.museum.cases import everywhere, handed_over, scale_of, unpacked, zero_point_of
 from quantnotes.grid import INT8
-from quantnotes.histogram import range_of
+from quantnotes.histogram import Points, Stack, range_of
 from quantnotes.integer import (
     fixed_point_multiplier,
     pack_int4,
@@ -69,21 +69,10 @@ def plain_minmax_range(x, *, axis=None, nan="raise", block_size=None):
 
 
 def plain_update(self, x, nan="raise"):
-    data = histograms.checked(self, x, nan)
-    if data.size:
-        self._widen(float(data.min()), float(data.max()))
-        with np.errstate(all="ignore"):
-            histograms.count(self, histograms.bins_of(data, self._k))
-    return self
-
-
-def plain_merge(self, other):
-    total = MERGE(Histogram(self.max_bins), other)
-    if other.n:
-        total._widen(self.min, self.max)
-        self._widen(other.min, other.max)
-        self._counts += total._counts
-        self.n += other.n
+    UPDATE(Histogram(self.max_bins), x, nan)  # raises as the right function does
+    row = as_real(x).astype(np.float64).reshape(1, -1)
+    if row.size:
+        self._stack = self._stack.merge(Stack.of_points(Points.of_rows(row), self.max_bins))
     return self
 
 
@@ -96,7 +85,7 @@ def plain_entropy_range(x, grid=INT8, *, axis=None, nan="raise"):
     return range_of(x, axis, nan, one)
 
 
-MERGE, OBSERVE = Histogram.merge, Calibrator.observe
+UPDATE, MERGE, OBSERVE = Histogram.update, Histogram.merge, Calibrator.observe
 
 
 def plain_int_matmul(qx, qw, x_params, w_params, *, bias=None):
@@ -123,7 +112,7 @@ TWINS = {
     "quantnotes.symmetric_params": plain_symmetric_params,
     "quantnotes.minmax_range": plain_minmax_range,
     "quantnotes.Histogram.update": plain_update,
-    "quantnotes.Histogram.merge": plain_merge,
+    "quantnotes.Histogram.merge": unchanged(MERGE),
     "quantnotes.histogram_range": unchanged(histogram_range),
     "quantnotes.percentile_range": unchanged(percentile_range),
     "quantnotes.entropy_range": plain_entropy_range,

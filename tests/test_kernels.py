@@ -218,31 +218,51 @@ def test_count_bins_has_the_same_counts(many_pieces, dtype, k):
     x = np.concatenate([x, [0.0, -0.0, *(np.finfo(dtype).smallest_subnormal * np.array([1, -1]))]]).astype(
         dtype
     )
-    expected, found = (blocked.Bins(k, -101, np.zeros(202, np.int64)) for _ in range(2))
-    blocked.count_bins(x, [expected], dtype)
+    expected, found = (bins_of(x, [k]) for _ in range(2))
+    blocked.count_bins(x, expected, dtype)
     assert expected.counts.sum() == x.size
-    if many_pieces.count_bins(x, [found], dtype) is NotImplemented:
+    assert expected.piles.ravel().tolist() == [
+        np.count_nonzero(x == value) for value in (x.min(), 0, x.max())
+    ]
+    if many_pieces.count_bins(x, found, dtype) is NotImplemented:
         assert (dtype, k) == (F4, 900)
     else:
         np.testing.assert_array_equal(found.counts, expected.counts)
+        np.testing.assert_array_equal(found.piles, expected.piles)
+
+
+def bins_of(x, k, axis=None):
+    """Bins 2**k wide from the lowest value of each channel to its highest."""
+    rows = x.reshape(1, -1) if axis is None else np.moveaxis(x, axis, 0).reshape(x.shape[axis], -1)
+    low, high = (end(rows, axis=1).astype(np.float64) for end in (np.min, np.max))
+    first, last = (np.floor(np.ldexp(end, -np.int32(k))).astype(np.int64) for end in (low, high))
+    return blocked.Bins.empty(np.int32(k), first, last - first + 1, low, high)
 
 
 @real
 @pytest.mark.parametrize("axis", [0, 1, 2])
-def test_count_bins_of_channels(many_pieces, dtype, axis):
-    """Each channel has a width, a first bin and a number of bins of its own."""
+@pytest.mark.parametrize("block", [1, 50, 1 << 16])
+def test_count_bins_of_channels(many_pieces, monkeypatch, dtype, axis, block):
+    """Each channel has a width, a first bin and a number of bins of its own, and piles that may coincide."""
+    monkeypatch.setattr(blocked, "BLOCK", block)
     x = np.random.default_rng(0).standard_normal((6, 6, 6)).astype(dtype)
     x *= np.float32([1, 2, 30, 4, 500, 6]).reshape([6 if i == axis else 1 for i in range(3)])
-    bins = [
-        [blocked.Bins(k, -1 << 7 - k, np.zeros(1 << 8 - k, np.int64)) for k in range(6)] for _ in range(2)
-    ]
     x = np.clip(x, -100, 100)
-    blocked.count_bins(x, bins[0], dtype, axis)
-    assert many_pieces.count_bins(x, bins[1], dtype, axis) is None
-    for expected, found, channel in zip(*bins, np.moveaxis(x, axis, 0), strict=True):
-        edges = np.ldexp(expected.first + np.arange(expected.counts.size + 1.0), expected.k)
-        np.testing.assert_array_equal(expected.counts, np.histogram(channel, edges)[0])
-        np.testing.assert_array_equal(found.counts, expected.counts)
+    x[x > 50] = 0
+    rows = np.moveaxis(x, axis, 0)
+    rows[0], rows[1], rows[2] = np.maximum(rows[0], 0), np.minimum(rows[1], 0), 0
+    k = np.arange(6)
+    expected, found = (bins_of(x, k, axis) for _ in range(2))
+    blocked.count_bins(x, expected, dtype, axis)
+    assert many_pieces.count_bins(x, found, dtype, axis) is None
+    np.testing.assert_array_equal(found.counts, expected.counts)
+    np.testing.assert_array_equal(found.piles, expected.piles)
+    for g, row in enumerate(rows):
+        counts = expected.counts[expected.starts[g] : expected.starts[g + 1]]
+        edges = np.ldexp(expected.first[g] + np.arange(counts.size + 1.0), g)
+        np.testing.assert_array_equal(counts, np.histogram(row, edges)[0])
+        piles = [np.count_nonzero(row == value) for value in (row.min(), 0, row.max())]
+        assert expected.piles[:, g].tolist() == piles
 
 
 # --- layouts and parameters ---------------------------------------------------------------------------------
@@ -272,7 +292,7 @@ def test_other_types_are_left_to_the_blocked_loops(fused, dtype):
     x, one = np.ones(10, dtype), np.ones((), F4)
     assert fused.quantize(x, one, one, -128, 127, F4, np.empty(10, np.int8)) is NotImplemented
     assert fused.minmax(x, F4) is NotImplemented
-    assert fused.count_bins(x, [blocked.Bins(0, 0, np.zeros(2, np.int64))], F4) is NotImplemented
+    assert fused.count_bins(x, bins_of(x, [0]), F4) is NotImplemented
 
 
 SHAPES = {

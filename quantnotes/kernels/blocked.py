@@ -169,41 +169,70 @@ def count_nan(x: Array, compute: DType) -> int:
 
 
 class Bins(NamedTuple):
-    """Counters of the bins [j * 2**k, (j + 1) * 2**k) from j = first on."""
+    """Counters of the bins of several groups, end to end, and of three values that are counted apart too.
 
-    k: int
-    first: int
-    counts: NDArray[np.int64]
-
-
-def count_bins(x: Array, bins: list[Bins], compute: DType, axis: int | None = None) -> None:
-    """Add to the counts of each channel how many of its elements lie in each of its bins.
-
-    `x` holds no NaN and every element's bin is in reach. The product with a power of two is exact but for
-    underflow, which would send a tiny negative to bin 0; bin -1 is right for it.
+    Bin j of group g is [(first[g] + j) * 2**k[g], (first[g] + j + 1) * 2**k[g]); its count is number
+    ``starts[g] + j``. The lowest value is in the first bin, the highest in the last. `piles` has three
+    rows: how many values of each group are its lowest, 0, its highest.
     """
-    channels = [x] if axis is None else np.moveaxis(x, axis, 0).reshape(len(bins), -1)
-    for channel, (k, first, counts) in zip(channels, bins, strict=True):
-        for numbers in _bin_numbers(channel, k, first, compute):
-            np.subtract(numbers, first, out=numbers)
-            counts += np.bincount(numbers.astype(np.intp), minlength=counts.size)
+
+    k: NDArray[np.int32]
+    first: NDArray[np.int64]
+    starts: NDArray[np.int64]  # one more than there are groups
+    low: NDArray[np.float64]
+    high: NDArray[np.float64]
+    counts: NDArray[np.int64]
+    piles: NDArray[np.int64]
+
+    @classmethod
+    def empty(cls, k: Array, first: Array, sizes: Array, low: Array, high: Array) -> Bins:
+        """Return counters at 0."""
+        starts = np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)], dtype=np.int64)
+        piles = np.zeros((3, low.size), np.int64)
+        return cls(k, first, starts, low, high, np.zeros(starts[-1], np.int64), piles)
 
 
-def _bin_numbers(x: Array, k: int, first: int, compute: DType) -> Iterator[Array]:
-    """Yield floor(x / 2**k), block by block; the caller may modify the blocks."""
-    info = np.finfo(compute)
-    if not info.minexp <= -k < info.maxexp:  # 2**-k is no normal number of this type
-        for block in _lines(x, np.dtype(np.float64)):
-            work = np.floor(np.ldexp(block, -k))
-            work[(block < 0) & (work >= 0)] = -1
-            yield work
-        return
-    factor, scratch = compute.type(2.0**-k), np.empty(min(BLOCK, x.size), compute)
-    underflows = info.smallest_subnormal * factor == 0
-    for block in _lines(x, compute):
-        work = scratch[: block.size]
-        np.multiply(block, factor, out=work)
-        np.floor(work, out=work)
-        if underflows and first < 0:
-            work[(block < 0) & (work >= 0)] = -1
-        yield work
+def count_bins(x: Array, bins: Bins, compute: DType, axis: int | None = None) -> None:
+    """Add to the counts of each group how many of its elements lie in each of its bins, and on each pile.
+
+    The groups lie along `axis`; without it there is one. `x` holds no NaN, every element's bin is in reach.
+    """
+    for groups, block in _group_blocks(x, axis, compute):
+        number = _bin_numbers(block, bins.k[groups, None], bins.first[groups, None])
+        begin, end = bins.starts[groups.start], bins.starts[groups.stop]
+        number += bins.starts[groups, None] - begin
+        bins.counts[begin:end] += np.bincount(number.reshape(-1), minlength=end - begin)
+        for pile, value in zip(bins.piles, (bins.low[groups, None], 0, bins.high[groups, None]), strict=True):
+            pile[groups] += np.count_nonzero(block == value, axis=1)
+
+
+def _group_blocks(x: Array, axis: int | None, compute: DType) -> Iterator[tuple[slice, Array]]:
+    """Yield blocks of shape (groups, elements) in the compute type, and which groups they belong to."""
+    rows = x[None] if axis is None else np.moveaxis(x, axis, 0)
+    step = max(1, BLOCK * len(rows) // x.size)
+    for i in range(0, len(rows), step):
+        groups = slice(i, min(i + step, len(rows)))
+        if step > 1:
+            yield groups, rows[groups].reshape(groups.stop - i, -1).astype(compute, copy=False)
+        else:
+            yield from ((groups, block[None]) for block in _lines(rows[i], compute))
+
+
+def _bin_numbers(block: Array, k: Array, first: Array) -> NDArray[np.intp]:
+    """Return floor(x / 2**k) - first as integers.
+
+    The product with a power of two is exact but for underflow, which would send a tiny negative to bin 0; bin
+    -1 is right for it. The difference is exact in float32 too: these are bins of one batch, the smallest
+    float32 is in the first of them, and the floor of a float32 is one.
+    """
+    info = np.finfo(block.dtype)
+    if ((info.minexp <= -k) & (-k < info.maxexp)).all():
+        factor = np.ldexp(np.ones(k.shape, block.dtype), -k)
+        work, exact = block * factor, (info.smallest_subnormal * factor > 0).all()
+    else:  # some 2**-k is no normal number of this type
+        work, exact = np.ldexp(block.astype(np.float64), -k), False
+    np.floor(work, out=work)
+    if not exact and (first < 0).any():
+        work[(block < 0) & (work >= 0)] = -1
+    work -= first.astype(work.dtype)
+    return work.astype(np.intp)

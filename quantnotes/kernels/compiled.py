@@ -234,18 +234,22 @@ def extremes(bits: Any, mask: Any, channels: Any, steps: Any, piece: Any) -> Any
     return low, high
 
 
-def count_bins(x: Any, factor: Any, lowest: Any, top: Any, offset: Any, steps: Any, piece: Any) -> Any:
-    """Return the counts of a piece, and the first of its bins; those of channel j begin at offset[j].
+def count_bins(
+    x: Any, factor: Any, first: Any, top: Any, low: Any, high: Any, offset: Any, steps: Any, piece: Any
+) -> Any:
+    """Return the counts of a piece, and the first of its counters; those of group j begin at offset[j].
 
-    Each bin has two counters, for odd and even elements, so that neighbours need not wait for each other.
-    The bin numbers of a block are computed first, since that can be vectorised and counting cannot.
+    Behind the bins of a group are counters of its piles, for values that are its lowest, 0 or its highest:
+    such a value is counted on the first pile that it fits, and in no bin. Each counter is a pair, for odd and
+    even elements, so that neighbours need not wait for each other. The bin numbers of a block are computed
+    first, since that can be vectorised and counting cannot.
     """
-    channels = np.uint64(0), np.uint64(top.size)
+    groups = np.uint64(0), np.uint64(top.size)
     if steps[4]:
-        channels = np.uint64(piece[2]), np.uint64(piece[3])
+        groups = np.uint64(piece[2]), np.uint64(piece[3])
     elif piece[1] <= steps[1] and steps[3] == 1:
-        channels = np.uint64(piece[0]), np.uint64(piece[1])
-    base, end = offset[channels[0]], offset[channels[1]]
+        groups = np.uint64(piece[0]), np.uint64(piece[1])
+    base, end = offset[groups[0]], offset[groups[1]]
     counts, numbers = np.zeros(2 * (end - base), np.int32), np.empty(BLOCK, np.int32)
     zero, minus_one = x.dtype.type(0), x.dtype.type(-1)
     for row in range(piece[0], piece[1]):
@@ -257,7 +261,10 @@ def count_bins(x: Any, factor: Any, lowest: Any, top: Any, offset: Any, steps: A
                 value = x[start + begin + i]
                 number = np.floor(value * factor[j])
                 number = minus_one if value < zero and number >= zero else number  # it has underflowed
-                numbers[i] = np.int32(_clipped(number - lowest[j], zero, top[j]))
+                place, last = np.int32(_clipped(number - first[j], zero, top[j])), np.int32(top[j])
+                place = last + np.int32(3) if value == high[j] else place
+                place = last + np.int32(2) if value == zero else place
+                numbers[i] = last + np.int32(1) if value == low[j] else place
             for i in range(length):
                 j = at + begin + i if steps[4] else at
                 counts[np.uint64(2 * (numbers[i] + offset[j] - base)) + (i & np.uint64(1))] += np.int32(1)

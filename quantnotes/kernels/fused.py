@@ -132,22 +132,34 @@ def minmax(x: Array, compute: DType, axis: int | None = None) -> Any:
     return tuple(ends[:, 0] if axis is None else ends)
 
 
-def count_bins(x: Array, bins: list[Bins], compute: DType, axis: int | None = None) -> Any:
-    """Add to the counts of each channel how many of its elements lie in each of its bins."""
-    offset = np.cumsum([0, *(b.counts.size for b in bins)])
-    normal = all(np.finfo(compute).minexp <= -b.k < np.finfo(compute).maxexp for b in bins)
+def count_bins(x: Array, bins: Bins, compute: DType, axis: int | None = None) -> Any:
+    """Add to the counts of each group how many of its elements lie in each of its bins, and on each pile."""
+    info = np.finfo(compute)
+    normal = ((info.minexp <= -bins.k) & (-bins.k < info.maxexp)).all()
     fits = x.dtype == compute and compute in REALS and normal and x.size < 2**31
     if not fits or (laid_out := _by_channel(x, axis)[1]) is None:
         return NotImplemented
     rows, (values,) = laid_out
-    apart = rows.wide or rows.rows == rows.inner  # no two pieces share a channel, and so counters
+    apart = rows.wide or rows.rows == rows.inner  # no two pieces share a group, and so counters
+    offset = bins.starts + 3 * np.arange(bins.starts.size, dtype=np.int64)  # the piles lie behind the bins
     if offset[-1] * (1 if apart else compiled.PIECES) > MOST:
         return NotImplemented
-    table = [[2.0**-b.k for b in bins], [b.first for b in bins], [b.counts.size - 1 for b in bins]]
-    inputs = map(_read_only, (values, *np.array(table).astype(compute), offset))
+    factor = np.ldexp(np.ones(bins.k.size, compute), -bins.k)
+    top = np.diff(bins.starts) - 1
+    reals = (factor, *(part.astype(compute) for part in (bins.first, top, bins.low, bins.high)))
+    inputs = map(_read_only, (values, *reals, offset))
     total = np.zeros(offset[-1], np.int64)
     for base, counts in compiled.run(compiled.count_bins, rows, *inputs, by_columns=rows.wide):
         total[base : base + counts.size // 2] += counts[::2] + counts[1::2]
-    for b, part in zip(bins, np.split(total, offset[1:-1]), strict=True):
-        np.add(b.counts, part, out=b.counts)
+    behind = offset[1:] - np.array([[3], [2], [1]])
+    lowest, zero, highest = total[behind]  # a value is on the first pile that it fits
+    bins.counts[...] += np.delete(total, behind)
+    for pile, place in ((lowest, 0), (zero, np.clip(-bins.first, 0, top)), (highest, top)):
+        bins.counts[bins.starts[:-1] + place] += pile
+    zero = np.where(bins.low == 0, lowest, zero)
+    bins.piles[...] += (
+        lowest,
+        zero,
+        np.select([bins.high == bins.low, bins.high == 0], [lowest, zero], highest),
+    )
     return None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,7 +11,7 @@ from numpy.typing import ArrayLike
 
 from quantnotes.checks import NanPolicy, as_real
 from quantnotes.course.museum.cases import Array, Exhibit, specimen
-from quantnotes.histogram import Histogram, range_of
+from quantnotes.histogram import Histogram, Points, Stack, range_of, rebinned
 from quantnotes.outliers import histogram_range
 from quantnotes.ranges import Range, minmax_range
 
@@ -80,7 +82,11 @@ HALF_AT_MAXIMUM = _kept(np.append(np.linspace(0, 0.5, 1000), np.ones(1000)))
 )
 def counts_in_float32(self: Histogram, x: ArrayLike, nan: NanPolicy = "raise") -> Histogram:
     _update(self, x, nan)
-    self._counts = self._counts.astype(np.float32).astype(np.int64)
+    points, bins = self._stack.points, self._stack.bins
+    weights, counts = (part.astype(np.float32).astype(np.int64) for part in (points.weights, bins.counts))
+    self._stack = replace(
+        self._stack, points=points._replace(weights=weights), bins=bins._replace(counts=counts)
+    )
     return self
 
 
@@ -92,11 +98,7 @@ def counts_in_float32(self: Histogram, x: ArrayLike, nan: NanPolicy = "raise") -
     exhibit=_counts(_BELL),
 )
 def bins_by_truncation(self: Histogram, x: ArrayLike, nan: NanPolicy = "raise") -> Histogram:
-    data = checked(self, x, nan)
-    if data.size:
-        self._widen(float(data.min()), float(data.max()))
-        count(self, np.trunc(np.ldexp(data, -self._k)))
-    return self
+    return count(self, x, nan, lambda data, k: np.trunc(np.ldexp(data, -k)))
 
 
 @specimen(
@@ -107,13 +109,11 @@ def bins_by_truncation(self: Histogram, x: ArrayLike, nan: NanPolicy = "raise") 
     exhibit=_counts([0.0, 1.0, 2.0, 3.0], [0.0, 1.0, 2.0, 3.0, 5.0], bins=8, low=0.0, high=6.0),
 )
 def right_edge_taken_in(self: Histogram, x: ArrayLike, nan: NanPolicy = "raise") -> Histogram:
-    data = checked(self, x, nan)
-    if data.size:
-        self._widen(float(data.min()), float(data.max()))
-        bins = bins_of(data, self._k)
-        at_the_edge = (data == data.max()) & (np.ldexp(data, -self._k) == bins) & (bins > self._first)
-        count(self, bins - at_the_edge)
-    return self
+    def bins_of(data: Array, k: Array) -> Array:
+        bins = np.floor(np.ldexp(data, -k))
+        return np.where((data == data.max()) & (np.ldexp(data, -k) == bins), bins - 1, bins)
+
+    return count(self, x, nan, bins_of)
 
 
 @specimen(
@@ -124,7 +124,7 @@ def right_edge_taken_in(self: Histogram, x: ArrayLike, nan: NanPolicy = "raise")
     exhibit=_counts(_BELL[:20], _BELL[20:]),
 )
 def range_of_the_first_batch(self: Histogram, x: ArrayLike, nan: NanPolicy = "raise") -> Histogram:
-    checked(self, x, nan)
+    _update(Histogram(self.max_bins), x, nan)  # raises as the right function does
     return _update(self, np.clip(as_real(x), self.min, self.max) if self.n else x, nan)
 
 
@@ -136,12 +136,16 @@ def range_of_the_first_batch(self: Histogram, x: ArrayLike, nan: NanPolicy = "ra
     exhibit=MERGED,
 )
 def bins_added_by_number(self: Histogram, other: Histogram) -> Histogram:
-    total = _merge(Histogram(self.max_bins), other)  # all checks, and a copy
-    if other.n:
-        total._widen(self.min, self.max)  # the same bins as those of both together
-        self._widen(other.min, other.max)
-        self._counts += np.roll(total._counts, -int(np.flatnonzero(total._counts)[0]))
-        self.n += other.n
+    stack = _merge(_merge(Histogram(self.max_bins), self), other)._stack  # all checks, and the right ends
+    if stack.n[0]:
+        ours, theirs = (
+            rebinned(
+                stack.max_bins, stack.n > 0, stack.bins.low, stack.bins.high, (part.points,), (part.bins,)
+            )
+            for part in (self._stack, other._stack)
+        )
+        begin = int(np.flatnonzero(theirs.counts)[0]) if other.n else 0
+        self._stack = in_bins(stack, ours.counts + np.roll(theirs.counts, -begin))
     return self
 
 
@@ -224,21 +228,20 @@ def length_for_size(
 # --- right steps --------------------------------------------------------------------------------------------
 
 
-def checked(h: Histogram, x: ArrayLike, nan: NanPolicy) -> Array:
-    """Return a batch as float64, 1-D, without NaN and -0.0, or raise as the right function does."""
-    _update(Histogram(h.max_bins), x, nan)
+def count(h: Histogram, x: ArrayLike, nan: NanPolicy, bins_of: Callable[[Array, Array], Array]) -> Histogram:
+    """Count a batch, given how a value's bin is found; what would lie outside goes to the ends."""
+    batch = _update(Histogram(h.max_bins), x, nan)._stack  # raises as the right function does
     data = as_real(x).astype(np.float64).ravel()
-    return data[~np.isnan(data)] + 0.0  # -0.0 counts as 0.0
+    data = data[~np.isnan(data)] + 0.0  # -0.0 counts as 0.0
+    if data.size:
+        bins = batch.binned()
+        places = np.clip(bins_of(data, bins.k) - bins.first, 0, bins.counts.size - 1).astype(np.int64)
+        counts = np.bincount(places, minlength=bins.counts.size)
+        h._stack = h._stack.merge(in_bins(batch, counts))
+    return h
 
 
-def bins_of(data: Array, k: int) -> Array:
-    """Return floor(x / 2**k), -1 for a negative value that the division rounds to 0."""
-    bins = np.floor(np.ldexp(data, -k))
-    return np.where((data < 0) & (bins >= 0), -1.0, bins)
-
-
-def count(h: Histogram, bins: Array) -> None:
-    """Count values by the numbers of their bins; what would lie outside goes to the ends."""
-    places = np.clip(bins - h._first, 0, h._counts.size - 1).astype(np.int64)
-    h._counts += np.bincount(places, minlength=h._counts.size)
-    h.n += bins.size
+def in_bins(stack: Stack, counts: Array) -> Stack:
+    """Return a stack of one histogram with other counts in its bins, and no single values."""
+    bins = stack.binned()._replace(counts=counts, piles=stack.bins.piles)
+    return replace(stack, exact=np.zeros(1, bool), points=Points.none(1), bins=bins)
