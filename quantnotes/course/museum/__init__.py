@@ -1,24 +1,13 @@
 """The bug museum: plausible wrong versions of the library's functions, for eyes and tests to learn from.
 
-Each `Specimen` stands in for one public function and has its signature; one line of it is wrong, and most
-inputs look right. They are for study, never for use: nothing of the library imports this package.
+Each `Specimen` replaces one public function and has its signature; one step of it is wrong, and most inputs
+look right. They are for study, not for use: nothing of the library imports this package.
 """
 
 from __future__ import annotations
 
-from quantnotes.course.museum import (
-    calibration,
-    clipping,
-    histograms,
-    products,
-    ranges,
-    requantizing,
-    rounding,
-    scales,
-    searches,
-    zero_point,
-)
-from quantnotes.course.museum.cases import Curves, Exhibit, Specimen, library, specimens_of
+from quantnotes.course.museum import calibration, clipping, histograms, integers, ranges, rounding, zero_point
+from quantnotes.course.museum.cases import Curves, Exhibit, Hall, Specimen, library
 from quantnotes.course.museum.hunting import Hunt, hunt
 from quantnotes.course.museum.labels import Catalogue
 
@@ -36,16 +25,11 @@ __all__ = [
     "specimens",
 ]
 
-_MODULES = {
-    "rounding": [rounding],
-    "clipping": [clipping],
-    "zero point": [zero_point],
-    "range": [scales, ranges],
-    "histogram": [histograms],
-    "calibration": [calibration, searches],
-    "integers": [products, requantizing],
+_HALLS: dict[str, Hall] = {
+    module.HALL.name: module.HALL
+    for module in (rounding, clipping, zero_point, ranges, histograms, calibration, integers)
 }
-HALLS = tuple(_MODULES)
+HALLS = tuple(_HALLS)
 
 
 def specimens(hall: str | None = None) -> tuple[Specimen, ...]:
@@ -72,9 +56,8 @@ def specimens(hall: str | None = None) -> tuple[Specimen, ...]:
     """
     if hall is not None and hall not in HALLS:
         raise ValueError(f"hall must be one of {', '.join(HALLS)}, got {hall!r}")
-    halls = HALLS if hall is None else (hall,)
-    rooms = (room for name in halls for room in _MODULES[name])
-    return tuple(found for room in rooms for found in specimens_of(room))
+    names = HALLS if hall is None else (hall,)
+    return tuple(specimen for name in names for specimen in _HALLS[name].specimens)
 
 
 def specimen(name: str) -> Specimen:

@@ -1,23 +1,25 @@
-"""Hall 6, calibration: does the answer depend on the data alone? Percentiles and the observer."""
+"""Hall 6, calibration: does the answer depend on the data alone, and is every clip tried?"""
 
 from __future__ import annotations
 
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
 
-from quantnotes.calibration import Calibrator
-from quantnotes.checks import NanPolicy, as_real
-from quantnotes.course.museum.cases import Exhibit, specimen
+from quantnotes.checks import as_real
+from quantnotes.course.museum.cases import Exhibit, Hall
+from quantnotes.grid import INT8, IntGrid
 from quantnotes.histogram import Histogram
-from quantnotes.percentile import percentile_range
 from quantnotes.ranges import Range, minmax_range
 
-_observe = Calibrator.observe  # the right one
+HALL = Hall("calibration")
+
 _BELL = np.random.default_rng(0).standard_normal(4000)
+_TAILED = np.random.default_rng(1).standard_t(3, 4000)
 PERCENTILES = np.linspace(50, 100, 51)
 BATCHES = np.array([1, 2, 4, 8, 16, 32, 64])
+BITS = np.arange(2, 9)
+_GRIDS = [IntGrid.of(int(bits), narrow=True) for bits in BITS]
 
 
 def _percentiles(x: Any) -> Exhibit:
@@ -44,87 +46,188 @@ def _batched(method: str, **options: float) -> Exhibit:
 
 ASKED = _percentiles(_BELL)
 BINNED = _percentiles(Histogram(32).update(_BELL))
+CLIPS = Exhibit(
+    lambda qn: [qn.entropy_range(_TAILED, grid).rmax for grid in _GRIDS],
+    BITS,
+    "bits, of data with a far tail",
+    "clip",
+)
+BEST = Exhibit(
+    lambda qn: [qn.mse_range(_BELL, grid, "symmetric").rmax for grid in _GRIDS],
+    BITS,
+    "bits, of a normal",
+    "clip, in sigma",
+)
 
 
-@specimen(
-    "calibration",
+def _histogram(x: Any) -> Histogram:
+    if isinstance(x, Histogram):
+        return x
+    data = as_real(x).astype(np.float64).ravel()
+    return Histogram().update(data[~np.isnan(data)])
+
+
+@HALL.wrap(
     "percentile_range",
-    mistake="100 - percentile is cut from each side, in the place of half of it",
+    mistake="100 - percentile is cut from each side, instead of half of it",
     effect="twice as much is clipped as was asked for; with symmetric data nothing looks odd",
     exhibit=ASKED,
 )
-def cut_twice(
-    x: ArrayLike | Histogram,
-    percentile: float = 99.99,
-    *,
-    axis: int | None = None,
-    nan: NanPolicy = "raise",
-) -> Range:
-    right = percentile_range(x, percentile, axis=axis, nan=nan)
-    return right if percentile < 50 else percentile_range(x, 2 * percentile - 100, axis=axis, nan=nan)
+def cut_twice(right: Any, x: Any, percentile: Any = 99.99, **options: Any) -> Any:
+    found = right(x, percentile, **options)
+    return found if percentile < 50 else right(x, 2 * percentile - 100, **options)
 
 
-@specimen(
-    "calibration",
+@HALL.wrap(
     "percentile_range",
     mistake="the share to keep is taken for the share to cut",
     effect="the range closes in on the median, and Z goes to an end of the grid",
     exhibit=ASKED,
     report="microsoft/onnxruntime#10847",
 )
-def kept_for_cut(
-    x: ArrayLike | Histogram,
-    percentile: float = 99.99,
-    *,
-    axis: int | None = None,
-    nan: NanPolicy = "raise",
-) -> Range:
-    right = percentile_range(x, percentile, axis=axis, nan=nan)
-    return right if percentile == 50 else percentile_range(x, 100 - percentile, axis=axis, nan=nan)
+def kept_for_cut(right: Any, x: Any, percentile: Any = 99.99, **options: Any) -> Any:
+    found = right(x, percentile, **options)
+    return found if percentile == 50 else right(x, 100 - percentile, **options)
 
 
-@specimen(
-    "calibration",
+@HALL.wrap(
     "percentile_range",
     mistake="of the bin in which the percentile lies, the edge nearer to 0 is returned",
     effect="right for an array; from a histogram the range is a bin too narrow, and keeps too little",
     exhibit=BINNED,
 )
-def inner_edge(
-    x: ArrayLike | Histogram,
-    percentile: float = 99.99,
-    *,
-    axis: int | None = None,
-    nan: NanPolicy = "raise",
-) -> Range:
-    low, high = right = percentile_range(x, percentile, axis=axis, nan=nan)
+def inner_edge(right: Any, x: Any, percentile: Any = 99.99, **options: Any) -> Any:
+    low, high = found = right(x, percentile, **options)
     if not isinstance(x, Histogram) or percentile == 100 or high - low <= 2 * x.width:
-        return right
+        return found
     return Range(low + x.width, high - x.width)
 
 
-@specimen(
-    "calibration",
+@HALL.wrap(
     "Calibrator.observe",
     mistake="a calibrator that has seen data returns at once",
     effect="the first batch alone sets the range, however many follow",
     exhibit=_batched("minmax"),
 )
-def first_batch_alone(self: Calibrator, batch: ArrayLike) -> Calibrator:
-    seen = self.n
-    return self if seen else _observe(self, batch)
+def first_batch_alone(right: Any, self: Any, batch: Any) -> Any:
+    return self if self.n else right(self, batch)
 
 
-@specimen(
-    "calibration",
+@HALL.wrap(
     "Calibrator.observe",
     mistake="of each batch only its smallest and largest value are kept",
     effect="right for min-max; of the other methods the answer changes with the size of the batches",
     exhibit=_batched("percentile", percentile=95.0),
     report="NVIDIA/Model-Optimizer#619",
 )
-def ends_of_each_batch(self: Calibrator, batch: ArrayLike) -> Calibrator:
+def ends_of_each_batch(right: Any, self: Any, batch: Any) -> Any:
     array = as_real(batch, "batch")
     if self.axis is None and array.size:
         array = np.array(minmax_range(array, nan=self.nan))
-    return _observe(self, array)
+    return right(self, array)
+
+
+@HALL.wrap(
+    "entropy_range",
+    mistake="both distributions are made of the bins with the outliers folded in",
+    effect="what is cut off costs nothing: the narrowest clip, a sixteenth of the largest value, wins",
+    exhibit=CLIPS,
+    per_tensor=True,
+)
+def outliers_in_both_distributions(right: Any, x: Any, grid: Any = INT8, **options: Any) -> Any:
+    low, _ = right(x, grid, **options)
+    _, width = _histogram(x).magnitudes()
+    end = min(_levels(grid, low) * width, max(map(abs, _ends(x))))  # as many bins as levels: P is Q
+    return Range(-end if low < 0 else 0.0, end)
+
+
+@HALL.wrap(
+    "entropy_range",
+    mistake="as many bins as levels: there is one candidate, the whole range",
+    effect="min-max under another name",
+    exhibit=CLIPS,
+    per_tensor=True,
+)
+def a_single_candidate(right: Any, x: Any, grid: Any = INT8, **options: Any) -> Any:
+    low, _ = right(x, grid, **options)
+    end = max(map(abs, _ends(x)))
+    return Range(-end if low < 0 else 0.0, end)
+
+
+@HALL.wrap(
+    "entropy_range",
+    mistake="i // levels bins go to every level, and all that is left over to the last",
+    effect="the last level is too coarse unless i is a multiple: the curve of divergences is a saw",
+    exhibit=CLIPS,
+    report="BUG1989/caffe-int8-convert-tools#43",
+    per_tensor=True,
+)
+def remainder_in_the_last_level(right: Any, x: Any, grid: Any = INT8, **options: Any) -> Any:
+    low, _ = right(x, grid, **options)
+    (counts, width), levels = _histogram(x).magnitudes(), _levels(grid, low)
+    clips = np.arange(counts.size, min(levels, counts.size) - 1, -1)
+    divergences = [_kl(counts, clip, np.minimum(np.arange(clip) // (clip // levels), levels - 1))
+                   for clip in clips] if clips.size > 1 else [0.0]  # fmt: skip
+    end = min(float(clips[np.argmin(divergences)] * width), max(map(abs, _ends(x))))
+    return Range(-end if low < 0 else 0.0, end)
+
+
+@HALL.wrap(
+    "mse_range",
+    mistake="the search ends at half of the largest value",
+    effect="right at 8 bits; with few codes, or one far outlier, the best clip lies below and is never tried",
+    exhibit=BEST,
+    per_tensor=True,
+)
+def never_below_half(right: Any, x: Any, grid: Any = INT8, scheme: Any = "asymmetric", **options: Any) -> Any:
+    low, high = right(x, grid, scheme, **options)
+    own_low, own_high = _ends(x)
+    if scheme == "asymmetric":
+        return Range(min(low, own_low / 2), max(high, own_high / 2))
+    half = max(-own_low, own_high) / 2
+    return Range(min(low, -half) if low < 0 else 0.0, max(high, half))
+
+
+@HALL.wrap(
+    "mse_range",
+    mistake="the rounding error is taken for S**2 / 12 per value",
+    effect="fine steps are rated well; where most values lie within a step, that formula is far off",
+    exhibit=BEST,
+    per_tensor=True,
+)
+def rounding_by_formula(
+    right: Any, x: Any, grid: Any = INT8, scheme: Any = "asymmetric", **options: Any
+) -> Any:
+    found = right(x, grid, scheme, **options)
+    if isinstance(x, Histogram) or scheme == "asymmetric" or found.rmin == 0:
+        return found
+    sizes = np.abs(as_real(x).astype(np.float64).ravel())
+    clips = np.nanmax(sizes) * np.arange(1, 101) / 100
+    beyond = [np.nanmean(np.maximum(sizes - clip, 0) ** 2) for clip in clips]
+    best = float(clips[np.argmin(beyond + (clips / grid.qmax) ** 2 / 12)])
+    return Range(-best, best)
+
+
+# --- right steps --------------------------------------------------------------------------------------------
+
+
+def _ends(x: Any) -> tuple[float, float]:
+    return (x.min, x.max) if isinstance(x, Histogram) else tuple(minmax_range(x, nan="ignore"))
+
+
+def _levels(grid: IntGrid, low: float) -> int:
+    """How many codes a magnitude has: half of the grid's, or all if there are no negative values."""
+    return grid.codes // 2 if grid.qmin == 0 and low < 0 else grid.qmax + 1
+
+
+def _kl(counts: Any, clip: Any, level: Any) -> float:
+    """Return KL(P, Q), with Q the bins inside the clip, shared out evenly within each level."""
+    p = counts[:clip].astype(np.float64)
+    filled = np.bincount(level, p > 0)
+    q = np.where(p > 0, (np.bincount(level, p) / np.maximum(filled, 1))[level], 0.0)
+    p[-1] += counts[clip:].sum()
+    if np.any((p > 0) & (q == 0)):
+        return float(np.inf)
+    there = p > 0
+    p, q = p[there] / p.sum(), q[there] / q.sum()
+    return float(np.sum(p * np.log(p / q)))

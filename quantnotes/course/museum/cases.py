@@ -1,8 +1,9 @@
-"""What a specimen of the museum is, and the plain steps that the wrong functions are made of.
+"""What a specimen of the museum is, and how a hall makes one of a wrong line.
 
-Every wrong function is a right one but for one line. The steps here are right: taking an input apart, and
-handing over the result with all the checks of the function that is replaced. Left out: care for memory and
-speed, which the library itself has.
+A specimen is a right function but for one step. Either it wraps the right one, which comes as its first
+argument (`Hall.wrap`), or it replaces a formula of it (`Hall.replace`), one of those in `formulas`.
+
+Not covered: speed and memory, which the library itself takes care of.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import functools
 import importlib
 import inspect
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import FunctionType, SimpleNamespace
 from typing import Any, NamedTuple
@@ -18,13 +19,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from quantnotes.asymmetric import usable_scale
-from quantnotes.checks import as_real, compute_type
-from quantnotes.grid import IntGrid
-from quantnotes.mapping import QuantParams, quantize
+from quantnotes.course.museum.formulas import FORMULAS
 
 Array = NDArray[Any]
 Function = Callable[..., Any]
+_METHODS = {"Histogram": ("update", "merge"), "Calibrator": ("observe",)}  # those that specimens replace
 
 
 class Curves(NamedTuple):
@@ -45,7 +44,7 @@ class Curves(NamedTuple):
 
 @dataclass(frozen=True)
 class Exhibit:
-    """An input that gives a mistake away, and what to look at.
+    """An input that shows a mistake, and what to look at.
 
     Attributes
     ----------
@@ -78,11 +77,11 @@ class Specimen:
     hall : str
         Where it hangs: one of `HALLS`.
     target : str
-        The public function that it stands in for, such as ``"quantnotes.quantize"``.
+        The public function that it replaces, such as ``"quantnotes.quantize"``.
     wrong : callable
         The wrong function, with the signature of the right one.
     mistake : str
-        The one line that is wrong.
+        The step that is wrong.
     effect : str
         What it does to a tensor.
     exhibit : Exhibit
@@ -92,8 +91,9 @@ class Specimen:
 
     Examples
     --------
-    >>> from quantnotes import mutants
-    >>> floor = mutants.specimen("floor for round")
+    >>> from quantnotes.course import museum
+    >>> floor = museum.specimen("floor for round")
+    >>> from quantnotes import IntGrid, QuantParams
     >>> floor.target, floor.wrong([0.9, 1.1], QuantParams(1.0, 0, IntGrid(-4, 3))).tolist()
     ('quantnotes.quantize', [0, 1])
     """
@@ -109,9 +109,8 @@ class Specimen:
 
     @property
     def right(self) -> Function:
-        """The function that it stands in for."""
-        right: Function = functools.reduce(getattr, self.target.split(".")[1:], right_library())
-        return right
+        """The function that it replaces."""
+        return _public(self.target)
 
     def library(self) -> SimpleNamespace:
         """Return all public names of `quantnotes`, with the wrong function instead of the right one.
@@ -122,13 +121,76 @@ class Specimen:
 
     def curves(self) -> Curves:
         """Return what its exhibit shows of the right function and of the wrong one."""
-        right, wrong = (_answers(self.exhibit, qn) for qn in (right_library(), self.library()))
+        right, wrong = (_answers(self.exhibit, qn) for qn in (library(), self.library()))
         return Curves(self.exhibit.x, right, wrong)
 
 
-def right_library() -> Any:
-    """Return the module `quantnotes` itself."""
-    return importlib.import_module("quantnotes")
+class Hall:
+    """A hall, which collects the specimens that its module defines.
+
+    Attributes
+    ----------
+    name : str
+    specimens : list of Specimen
+        In the order of the module's text.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.specimens: list[Specimen] = []
+
+    def wrap(
+        self,
+        target: str,
+        mistake: str,
+        effect: str,
+        exhibit: Exhibit,
+        report: str | None = None,
+        *,
+        per_tensor: bool = False,
+    ) -> Callable[[Function], Specimen]:
+        """Make a specimen of the function below, which is given the right function and its arguments.
+
+        With `per_tensor` the right one is used wherever `axis` or `block_size` is given.
+        """
+        right = _public(f"quantnotes.{target}")
+
+        def collect(function: Function) -> Specimen:
+            def wrong(*args: Any, **options: Any) -> Any:
+                if per_tensor and (options.get("axis"), options.get("block_size")) != (None, None):
+                    return right(*args, **options)
+                return function(right, *args, **options)
+
+            return self._collect(function, wrong, right, (target, mistake, effect, exhibit, report))
+
+        return collect
+
+    def replace(
+        self, target: str, mistake: str, effect: str, exhibit: Exhibit, report: str | None = None
+    ) -> Callable[[Function], Specimen]:
+        """Make a specimen of the function below, which replaces a formula of the target."""
+        right = _public(f"quantnotes.{target}")
+
+        def collect(function: Function) -> Specimen:
+            wrong = FORMULAS[target](function)
+            return self._collect(function, wrong, right, (target, mistake, effect, exhibit, report))
+
+        return collect
+
+    def _collect(
+        self, function: Function, wrong: Function, right: Function, label: tuple[Any, ...]
+    ) -> Specimen:
+        @functools.wraps(function)  # its source is what a visitor wants to see
+        def quiet(*args: Any, **options: Any) -> Any:
+            with np.errstate(all="ignore"):  # a wrong cast is to be seen in its result
+                return wrong(*args, **options)
+
+        quiet.__signature__ = inspect.signature(right)  # type: ignore[attr-defined]
+        target, *texts = label
+        name = function.__name__.replace("_", " ")
+        found = Specimen(name, self.name, f"quantnotes.{target}", quiet, *texts)
+        self.specimens.append(found)
+        return found
 
 
 def library(wrong: Mapping[str, Function] | None = None) -> SimpleNamespace:
@@ -141,105 +203,51 @@ def library(wrong: Mapping[str, Function] | None = None) -> SimpleNamespace:
     ----------
     wrong : mapping of str to callable, optional
         Functions by their target, such as ``"quantnotes.quantize"``.
+
+    Returns
+    -------
+    SimpleNamespace
+
+    Examples
+    --------
+    >>> library({"quantnotes.quantize": lambda x, params: "wrong"}).quantize([1.0], None)
+    'wrong'
     """
-    right, wrong = right_library(), wrong or {}
+    replaced, right = wrong or {}, importlib.import_module("quantnotes")
     names = {name: getattr(right, name) for name in right.__all__}
     for name, value in names.items():
         if isinstance(value, FunctionType):
-            names[name] = _stand_in(value, wrong.get(f"quantnotes.{name}", value))
-    for name, methods in _REPLACED_METHODS.items():
+            names[name] = _stand_in(value, replaced.get(f"quantnotes.{name}", value))
+    for name, methods in _METHODS.items():
         outer = names[name]
-        body: dict[str, Any] = {
-            method: _stand_in(getattr(outer, method), wrong.get(f"quantnotes.{name}.{method}"))
-            for method in methods
-        }
-        body |= {"__slots__": (), "__module__": outer.__module__, "__doc__": outer.__doc__}
+        body: dict[str, Any] = {"__slots__": (), "__module__": outer.__module__, "__doc__": outer.__doc__}
+        for method in methods:
+            own = getattr(outer, method)
+            body[method] = _stand_in(own, replaced.get(f"quantnotes.{name}.{method}", own))
         names[name] = type(name, (outer,), body)
     return SimpleNamespace(**names)
 
 
-_REPLACED_METHODS = {"Histogram": ("update", "merge"), "Calibrator": ("observe",)}
-
-
-def _stand_in(right: Function, other: Function | None) -> Function:
-    function = other or right
-
+def _stand_in(right: Function, function: Function) -> Function:
     @functools.wraps(right)
-    def stand_in(*args: Any, **kwargs: Any) -> Any:
-        return function(*args, **kwargs)
+    def stand_in(*args: Any, **options: Any) -> Any:
+        return function(*args, **options)
 
     stand_in.__signature__ = inspect.signature(right)  # type: ignore[attr-defined]
     del stand_in.__wrapped__
     return stand_in
 
 
-def _answers(exhibit: Exhibit, library: Any) -> Array:
+def _public(target: str) -> Function:
+    """Return a function of `quantnotes` or a method of one of its classes, by its name."""
+    found: Any = importlib.import_module("quantnotes")
+    for name in target.split(".")[1:]:
+        found = getattr(found, name)
+    return found  # type: ignore[no-any-return]
+
+
+def _answers(exhibit: Exhibit, qn: Any) -> Array:
     try:
-        return np.asarray(exhibit.of(library), np.float64)
+        return np.asarray(exhibit.of(qn), np.float64)
     except ValueError:
         return np.full(np.shape(exhibit.x), np.nan)
-
-
-def specimen(
-    hall: str, target: str, mistake: str, effect: str, exhibit: Exhibit, report: str | None = None
-) -> Callable[[Function], Specimen]:
-    """Make a specimen of the function below it; its name is the function's."""
-
-    def collect(function: Function) -> Specimen:
-        @functools.wraps(function)
-        def quiet(*args: Any, **kwargs: Any) -> Any:
-            with np.errstate(all="ignore"):  # a wrong cast shall be seen in its result
-                return function(*args, **kwargs)
-
-        name = function.__name__.replace("_", " ")
-        return Specimen(name, hall, f"quantnotes.{target}", quiet, mistake, effect, exhibit, report)
-
-    return collect
-
-
-def specimens_of(module: Any) -> Iterator[Specimen]:
-    """Yield the specimens of a module, in the order of its text."""
-    yield from (thing for thing in vars(module).values() if isinstance(thing, Specimen))
-
-
-# --- right steps --------------------------------------------------------------------------------------------
-
-
-def unpacked(x: ArrayLike, params: QuantParams) -> tuple[Array, Array, Array, int, int]:
-    """Return x in its compute type, S and Z of every element, and the ends of the grid.
-
-    Raises
-    ------
-    TypeError, ValueError
-        As :func:`quantnotes.quantize`.
-    """
-    quantize(x, params)
-    array = as_real(x)
-    compute = compute_type(array.dtype)
-    scale, zero = everywhere(params, array.shape, compute)
-    return array.astype(compute), scale, zero, params.grid.qmin, params.grid.qmax
-
-
-def everywhere(params: QuantParams, shape: tuple[int, ...], compute: Any) -> tuple[Array, Array]:
-    """Return S and Z as arrays that broadcast against data of `shape`, blocks repeated."""
-    both = np.asarray(params.scale).astype(compute), np.asarray(params.zero_point).astype(compute)
-    scale, zero = (params.granularity.expand(values, shape) for values in both)
-    return scale, zero
-
-
-def handed_over(values: Array, right: Array) -> Array:
-    """Write `values` to the place and in the type of the right result."""
-    np.copyto(right, values, casting="unsafe")
-    return right
-
-
-def scale_of(low: Array, high: Array, steps: int) -> Array:
-    """Return (high - low) / steps with the library's floor, 1 where there are only zeros."""
-    with np.errstate(over="ignore"):
-        width = high - low
-    return usable_scale(np.where(np.isfinite(width), width / steps, high / steps - low / steps), low, high)
-
-
-def zero_point_of(low: Array, high: Array, scale: Array, grid: IntGrid, anchor: str) -> Array:
-    """Return qmax - rint(high / S), or qmin - rint(low / S)."""
-    return grid.qmax - np.rint(high / scale) if anchor == "max" else grid.qmin - np.rint(low / scale)

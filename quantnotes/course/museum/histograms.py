@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from quantnotes.checks import NanPolicy, as_real
-from quantnotes.course.museum.cases import Array, Exhibit, specimen
-from quantnotes.histogram import Histogram, Points, Stack, range_of, rebinned
-from quantnotes.outliers import histogram_range
-from quantnotes.ranges import Range, minmax_range
+from quantnotes.checks import as_real
+from quantnotes.course.museum.cases import Exhibit, Hall
+from quantnotes.histogram import Histogram
+from quantnotes.ranges import minmax_range
 
-_update, _merge = Histogram.update, Histogram.merge  # the right ones
+HALL = Hall("histogram")
 
 _BELL = np.random.default_rng(0).standard_normal(400)
+_TAILED = np.random.default_rng(1).standard_exponential(2000)
+ADDED = np.arange(8)
+KEEPS = np.linspace(0.5, 0.99, 30)
 
 
 def _counts(*batches: ArrayLike, bins: int = 16, low: float = -4.0, high: float = 4.0) -> Exhibit:
@@ -48,19 +48,7 @@ def _many(qn: Any, n: int) -> Any:
     return h.update(np.zeros(n))
 
 
-ADDED = np.arange(8)
-MANY = Exhibit(
-    lambda qn: [_many(qn, int(n)).counts.sum() - 2**24 for n in ADDED],
-    ADDED - 3,
-    "values counted, less 2**24",
-    "count, less 2**24",
-)
-MERGED = Exhibit(_merged, np.arange(16), "bin, merged with larger values", "count", dots=True)
-KEEPS = np.linspace(0.5, 0.99, 30)
-_TAILED = np.random.default_rng(1).standard_exponential(2000)
-
-
-def _kept(data: Array) -> Exhibit:
+def _kept(data: Any) -> Exhibit:
     def of(qn: Any) -> Any:
         ends = [qn.histogram_range(data, keep) for keep in KEEPS]
         return [np.mean((data >= low) & (data <= high)) for low, high in ends]
@@ -68,180 +56,144 @@ def _kept(data: Array) -> Exhibit:
     return Exhibit(of, KEEPS, "share to be kept", "share kept")
 
 
+MANY = Exhibit(
+    lambda qn: [_many(qn, int(n)).counts.sum() - 2**24 for n in ADDED],
+    ADDED - 3,
+    "values counted, less 2**24",
+    "count, less 2**24",
+)
+MERGED = Exhibit(_merged, np.arange(16), "bin, merged with larger values", "count", dots=True)
 KEPT, KEPT_OF_TWO_DIMENSIONS = _kept(_TAILED), _kept(_TAILED.reshape(40, 50))
 HALF_AT_MAXIMUM = _kept(np.append(np.linspace(0, 0.5, 1000), np.ones(1000)))
 
 
-@specimen(
-    "histogram",
+def _values(x: Any) -> Any:
+    """Return the values of a batch that are counted."""
+    data = as_real(x).astype(np.float64).ravel()
+    return data[~np.isnan(data)]
+
+
+def _after(right: Any, h: Histogram, x: Any, nan: Any) -> Histogram:
+    """Return what `h` would be with a batch in it."""
+    after: Histogram = right(Histogram(h.max_bins).merge(h), x, nan)
+    return after
+
+
+@HALL.wrap(
     "Histogram.update",
     mistake="counts are kept in float32",
     effect="from 2**24 values in a bin on, one more adds nothing: frequent values are forgotten",
     exhibit=MANY,
     report="NVIDIA/TensorRT#2757",
 )
-def counts_in_float32(self: Histogram, x: ArrayLike, nan: NanPolicy = "raise") -> Histogram:
-    _update(self, x, nan)
-    points, bins = self._stack.points, self._stack.bins
-    weights, counts = (part.astype(np.float32).astype(np.int64) for part in (points.weights, bins.counts))
-    self._stack = replace(
-        self._stack, points=points._replace(weights=weights), bins=bins._replace(counts=counts)
-    )
-    return self
+def counts_in_float32(right: Any, self: Any, x: Any, nan: Any = "raise") -> Any:
+    after = _after(right, self, x, nan)
+    if not after.n or after.counts.max() <= 2**24:
+        return right(self, x, nan)
+    data = np.sort(_values(x))
+    bins = np.searchsorted(after.edges, data, side="right") - 1
+    new = np.bincount(bins, minlength=after.counts.size)
+    place = np.arange(data.size) - (np.cumsum(new) - new)[bins]  # its place among the new ones of its bin
+    return right(self, data[place < 2**24 - (after.counts - new)[bins]])
 
 
-@specimen(
-    "histogram",
+@HALL.wrap(
     "Histogram.update",
-    mistake="truncates to the bin's number, in the place of floor",
+    mistake="truncates to the bin's number instead of floor",
     effect="the bin of 0 takes in the one below it, and what is negative moves up by one bin",
     exhibit=_counts(_BELL),
 )
-def bins_by_truncation(self: Histogram, x: ArrayLike, nan: NanPolicy = "raise") -> Histogram:
-    return count(self, x, nan, lambda data, k: np.trunc(np.ldexp(data, -k)))
+def bins_by_truncation(right: Any, self: Any, x: Any, nan: Any = "raise") -> Any:
+    width, data = _after(right, self, x, nan).width, _values(x)
+    moved = np.where((data < 0) & (data % width != 0), np.minimum(data + width, 0.0), data)
+    return right(self, np.where(data == data.min(initial=0.0), data, moved))  # the range is right
 
 
-@specimen(
-    "histogram",
+@HALL.wrap(
     "Histogram.update",
     mistake="the last bin takes in its right edge, as np.histogram's does",
     effect="a batch's largest value, if it is a round one, is counted one bin too low: batches matter",
     exhibit=_counts([0.0, 1.0, 2.0, 3.0], [0.0, 1.0, 2.0, 3.0, 5.0], bins=8, low=0.0, high=6.0),
 )
-def right_edge_taken_in(self: Histogram, x: ArrayLike, nan: NanPolicy = "raise") -> Histogram:
-    def bins_of(data: Array, k: Array) -> Array:
-        bins = np.floor(np.ldexp(data, -k))
-        return np.where((data == data.max()) & (np.ldexp(data, -k) == bins), bins - 1, bins)
+def right_edge_taken_in(right: Any, self: Any, x: Any, nan: Any = "raise") -> Any:
+    width, data = _after(right, self, x, nan).width, _values(x)
+    at_the_edge = (
+        (data == data.max(initial=-np.inf)) & (data % width == 0) & (data > data.min(initial=np.inf))
+    )
+    return right(self, np.where(at_the_edge, np.nextafter(data, -np.inf), data))
 
-    return count(self, x, nan, bins_of)
 
-
-@specimen(
-    "histogram",
+@HALL.wrap(
     "Histogram.update",
     mistake="the first batch sets the range, and later values are clipped to it",
     effect="right if the first batch is typical; after a batch of zeros nothing else is ever seen",
     exhibit=_counts(_BELL[:20], _BELL[20:]),
 )
-def range_of_the_first_batch(self: Histogram, x: ArrayLike, nan: NanPolicy = "raise") -> Histogram:
-    _update(Histogram(self.max_bins), x, nan)  # raises as the right function does
-    return _update(self, np.clip(as_real(x), self.min, self.max) if self.n else x, nan)
+def range_of_the_first_batch(right: Any, self: Any, x: Any, nan: Any = "raise") -> Any:
+    _after(right, self, x, nan)  # the checks
+    return right(self, np.clip(as_real(x), self.min, self.max) if self.n else x, nan)
 
 
-@specimen(
-    "histogram",
+@HALL.wrap(
     "Histogram.merge",
     mistake="bins are added by their number in the list, not by where they lie",
     effect="right for histograms of one range; else the second is moved to where the first begins",
     exhibit=MERGED,
 )
-def bins_added_by_number(self: Histogram, other: Histogram) -> Histogram:
-    stack = _merge(_merge(Histogram(self.max_bins), self), other)._stack  # all checks, and the right ends
-    if stack.n[0]:
-        ours, theirs = (
-            rebinned(
-                stack.max_bins, stack.n > 0, stack.bins.low, stack.bins.high, (part.points,), (part.bins,)
-            )
-            for part in (self._stack, other._stack)
-        )
-        begin = int(np.flatnonzero(theirs.counts)[0]) if other.n else 0
-        self._stack = in_bins(stack, ours.counts + np.roll(theirs.counts, -begin))
-    return self
+def bins_added_by_number(right: Any, self: Any, other: Any) -> Any:
+    total = right(right(Histogram(self.max_bins), self), other)
+    width = total.width
+    apart = np.floor(self.min / width) - np.floor(other.min / width) if self.n and other.n else 0.0
+    if apart == 0:
+        return right(self, other)
+    moved = np.repeat(other.edges[:-1] + apart * width, other.counts)
+    return self.update(np.clip(moved, total.min, total.max))
 
 
-@specimen(
-    "histogram",
+@HALL.wrap(
     "histogram_range",
     mistake="counts[left:right] leaves out the last bin before anything is trimmed",
     effect="what lies in the last of 100 bins is lost: half of the data, if half are at the maximum",
     exhibit=HALF_AT_MAXIMUM,
     report="the note, section 5",
+    per_tensor=True,
 )
-def last_bin_dropped(
-    x: ArrayLike | Histogram,
-    keep: float = 0.99,
-    bins: int = 100,
-    *,
-    axis: int | None = None,
-    nan: NanPolicy = "raise",
-) -> Range:
-    def one(channel: Any) -> tuple[float, float]:
-        right: tuple[float, float] = histogram_range(channel, keep, bins, nan=nan)
-        if isinstance(channel, Histogram) or keep == 1:
-            return right
-        low, high = minmax_range(channel, nan=nan)
-        values = channel[channel < high - (high - low) / bins]
-        return histogram_range(values, keep, bins) if values.size else right
-
-    return range_of(x, axis, nan, one)
+def last_bin_dropped(right: Any, x: Any, keep: Any = 0.99, bins: Any = 100, **options: Any) -> Any:
+    found = right(x, keep, bins, **options)
+    if isinstance(x, Histogram) or keep == 1:
+        return found
+    data = _values(x)
+    left = data[data < data.max() - np.ptp(data) / bins]
+    return right(left, keep, bins) if left.size else found
 
 
-@specimen(
-    "histogram",
+@HALL.wrap(
     "histogram_range",
     mistake="asks whether enough is left before a bin goes, not whether it would be after",
     effect="the last step goes below what was to be kept, by as much as is in a bin",
     exhibit=KEPT,
     report="the note, section 5",
+    per_tensor=True,
 )
-def one_step_too_far(
-    x: ArrayLike | Histogram,
-    keep: float = 0.99,
-    bins: int = 100,
-    *,
-    axis: int | None = None,
-    nan: NanPolicy = "raise",
-) -> Range:
-    def one(channel: Any) -> tuple[float, float]:
-        low, high = right = histogram_range(channel, keep, bins, nan=nan)
-        if isinstance(channel, Histogram) or keep == 1:
-            return right
-        step = (high - low) / bins
-        inside = channel[(channel >= low + step) & (channel <= high)]
-        return minmax_range(inside) if inside.size else right
-
-    return range_of(x, axis, nan, one)
+def one_step_too_far(right: Any, x: Any, keep: Any = 0.99, bins: Any = 100, **options: Any) -> Any:
+    low, high = found = right(x, keep, bins, **options)
+    if isinstance(x, Histogram) or keep == 1:
+        return found
+    data = _values(x)
+    inside = data[(data >= low + (high - low) / bins) & (data <= high)]
+    return minmax_range(inside) if inside.size else found
 
 
-@specimen(
-    "histogram",
+@HALL.wrap(
     "histogram_range",
     mistake="takes len(x) for the number of values",
     effect="right in one dimension; of a matrix, as many times too little is kept as it has columns",
     exhibit=KEPT_OF_TWO_DIMENSIONS,
     report="the note, section 5",
+    per_tensor=True,
 )
-def length_for_size(
-    x: ArrayLike | Histogram,
-    keep: float = 0.99,
-    bins: int = 100,
-    *,
-    axis: int | None = None,
-    nan: NanPolicy = "raise",
-) -> Range:
-    right = histogram_range(x, keep, bins, axis=axis, nan=nan)
-    if isinstance(x, Histogram) or as_real(x).ndim < 2 or axis is not None:
-        return right
-    return histogram_range(x, keep * len(as_real(x)) / as_real(x).size, bins, nan=nan)
-
-
-# --- right steps --------------------------------------------------------------------------------------------
-
-
-def count(h: Histogram, x: ArrayLike, nan: NanPolicy, bins_of: Callable[[Array, Array], Array]) -> Histogram:
-    """Count a batch, given how a value's bin is found; what would lie outside goes to the ends."""
-    batch = _update(Histogram(h.max_bins), x, nan)._stack  # raises as the right function does
-    data = as_real(x).astype(np.float64).ravel()
-    data = data[~np.isnan(data)] + 0.0  # -0.0 counts as 0.0
-    if data.size:
-        bins = batch.binned()
-        places = np.clip(bins_of(data, bins.k) - bins.first, 0, bins.counts.size - 1).astype(np.int64)
-        counts = np.bincount(places, minlength=bins.counts.size)
-        h._stack = h._stack.merge(in_bins(batch, counts))
-    return h
-
-
-def in_bins(stack: Stack, counts: Array) -> Stack:
-    """Return a stack of one histogram with other counts in its bins, and no single values."""
-    bins = stack.binned()._replace(counts=counts, piles=stack.bins.piles)
-    return replace(stack, exact=np.zeros(1, bool), points=Points.none(1), bins=bins)
+def length_for_size(right: Any, x: Any, keep: Any = 0.99, bins: Any = 100, **options: Any) -> Any:
+    found = right(x, keep, bins, **options)
+    if isinstance(x, Histogram) or as_real(x).ndim < 2:
+        return found
+    return right(x, keep * len(as_real(x)) / as_real(x).size, bins, **options)

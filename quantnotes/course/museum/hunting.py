@@ -25,8 +25,8 @@ class Hunt:
 
     Examples
     --------
-    >>> from quantnotes import mutants
-    >>> print(hunt(lambda qn: True, mutants.specimens("rounding")))
+    >>> from quantnotes.course import museum
+    >>> print(hunt(lambda qn: True, museum.specimens("rounding")))
     rounding   0 of 7 caught
     right one  taken for right
     """
@@ -64,7 +64,7 @@ def hunt(is_right: Callable[[Any], bool], specimens: Sequence[Specimen]) -> Hunt
         Takes a library such as `quantnotes` (call it ``qn``: it has ``qn.quantize`` and all the rest), and
         returns True if it finds it right. An error in it counts as "wrong".
     specimens : sequence of Specimen
-        Whom to hunt.
+        What to hunt.
 
     Returns
     -------
@@ -72,10 +72,10 @@ def hunt(is_right: Callable[[Any], bool], specimens: Sequence[Specimen]) -> Hunt
 
     Examples
     --------
-    >>> from quantnotes import mutants
+    >>> from quantnotes.course import museum
     >>> def rounds(qn):
     ...     return qn.quantize(0.9, qn.QuantParams(1.0, 0, qn.INT8)) == 1
-    >>> found = hunt(rounds, mutants.specimens("rounding"))
+    >>> found = hunt(rounds, museum.specimens("rounding"))
     >>> [specimen.name for specimen in found.caught], found.false_alarm
     (['cast for round', 'floor for round'], False)
     """

@@ -22,8 +22,8 @@ class Catalogue:
 
     Examples
     --------
-    >>> from quantnotes import mutants
-    >>> print(Catalogue((mutants.specimen("last bin dropped"),)))
+    >>> from quantnotes.course import museum
+    >>> print(Catalogue((museum.specimen("last bin dropped"),)))
     last bin dropped
         what is wrong: counts[left:right] leaves out the last bin before anything is trimmed
         what it does: what lies in the last of 100 bins is lost: half of the data, if half are at the maximum

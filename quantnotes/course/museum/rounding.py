@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
 
-from quantnotes.course.museum.cases import Array, Exhibit, handed_over, specimen, unpacked
+from quantnotes.checks import as_real
+from quantnotes.course.museum.cases import Array, Exhibit, Hall
 from quantnotes.grid import INT8, IntGrid
-from quantnotes.mapping import QuantParams, quantize
+from quantnotes.mapping import QuantParams
+
+HALL = Hall("rounding")
 
 _STEP = QuantParams(1.0, 0, IntGrid(-4, 3))
 _LINE = np.linspace(-4.4, 3.4, 400)
@@ -19,118 +21,94 @@ _N = np.arange(75, 95)  # few, so that in a panel each tie is seen
 _TIES = ((_N + 0.5) * 0.1).astype(np.float32)
 
 
-def _error(qn: Any) -> Any:
-    return qn.dequantize(qn.quantize(_LINE, _STEP), _STEP) - _LINE
-
-
 def _at_ties(zero_point: int) -> Any:
     params = QuantParams(1.0, zero_point, IntGrid(-8, 7))
     return lambda qn: qn.quantize(_HALVES, params) - zero_point
 
 
-def _near_ties(qn: Any) -> Any:
-    return qn.quantize(_TIES, _TENTH) - _N
-
-
-ERROR = Exhibit(_error, _LINE, "real value, S = 1", "error, in steps")
+ERROR = Exhibit(
+    lambda qn: qn.dequantize(qn.quantize(_LINE, _STEP), _STEP) - _LINE,
+    _LINE,
+    "real value, S = 1",
+    "error, in steps",
+)
 TIES = Exhibit(_at_ties(0), _HALVES, "real value, S = 1, Z = 0", "code", dots=True)
 ODD_TIES = Exhibit(_at_ties(1), _HALVES, "real value, S = 1, Z = 1", "code less Z", dots=True)
-NEAR_TIES = Exhibit(_near_ties, _N, "n, at (n + 1/2) S, S = 0.1", "code less n", dots=True)
+NEAR_TIES = Exhibit(
+    lambda qn: qn.quantize(_TIES, _TENTH) - _N, _N, "n, at (n + 1/2) S, S = 0.1", "code less n", dots=True
+)
 
 
-@specimen(
-    "rounding",
+@HALL.replace(
     "quantize",
-    mistake="a cast to integers in the place of np.rint",
+    mistake="a cast to integers instead of np.rint",
     effect="everything moves towards 0, by half a step on average: the error has the sign against the value",
     exhibit=ERROR,
     report="vllm-project/vllm#45361, microsoft/onnxruntime#32452",
 )
-def cast_for_round(x: ArrayLike, params: QuantParams, *, out: Array | None = None) -> Array:
-    r, s, z, low, high = unpacked(x, params)
-    q = np.clip(np.trunc(r / s) + z, low, high)  # what astype(int) does
-    return handed_over(q, quantize(x, params, out=out))
+def cast_for_round(r: Array, s: Array, z: Array, grid: IntGrid) -> Any:
+    return np.clip(np.trunc(r / s) + z, grid.qmin, grid.qmax)  # what astype(int) does
 
 
-@specimen(
-    "rounding",
+@HALL.replace(
     "quantize",
-    mistake="np.floor in the place of np.rint",
+    mistake="np.floor instead of np.rint",
     effect="every value comes back too low, by half a step on average: the mean error is -S/2",
     exhibit=ERROR,
 )
-def floor_for_round(x: ArrayLike, params: QuantParams, *, out: Array | None = None) -> Array:
-    r, s, z, low, high = unpacked(x, params)
-    q = np.clip(np.floor(r / s) + z, low, high)
-    return handed_over(q, quantize(x, params, out=out))
+def floor_for_round(r: Array, s: Array, z: Array, grid: IntGrid) -> Any:
+    return np.clip(np.floor(r / s) + z, grid.qmin, grid.qmax)
 
 
-@specimen(
-    "rounding",
+@HALL.replace(
     "quantize",
     mistake="ties go away from 0, as in school and in C's round()",
     effect="every second tie gets the other code, and magnitudes grow on average",
     exhibit=TIES,
 )
-def ties_away_from_zero(x: ArrayLike, params: QuantParams, *, out: Array | None = None) -> Array:
-    r, s, z, low, high = unpacked(x, params)
-    n = r / s
-    whole = np.trunc(n)
-    away = whole + np.copysign(np.abs(n - whole) >= 0.5, n)
-    q = np.clip(np.where(np.isfinite(n), away, n) + z, low, high)
-    return handed_over(q, quantize(x, params, out=out))
+def ties_away_from_zero(r: Array, s: Array, z: Array, grid: IntGrid) -> Any:
+    steps, whole = r / s, np.trunc(r / s)
+    away = whole + np.copysign(np.abs(steps - whole) >= 0.5, steps)
+    return np.clip(np.where(np.isfinite(steps), away, steps) + z, grid.qmin, grid.qmax)
 
 
-@specimen(
-    "rounding",
+@HALL.replace(
     "quantize",
-    mistake="floor(x + 1/2) in the place of np.rint",
+    mistake="floor(x + 1/2) instead of np.rint",
     effect="every tie goes up, and the largest number below 1/2 does too: the sum in it is rounded first",
     exhibit=TIES,
 )
-def floor_of_x_and_a_half(x: ArrayLike, params: QuantParams, *, out: Array | None = None) -> Array:
-    r, s, z, low, high = unpacked(x, params)
-    q = np.clip(np.floor(r / s + r.dtype.type(0.5)) + z, low, high)
-    return handed_over(q, quantize(x, params, out=out))
+def floor_of_x_and_a_half(r: Array, s: Array, z: Array, grid: IntGrid) -> Any:
+    return np.clip(np.floor(r / s + r.dtype.type(0.5)) + z, grid.qmin, grid.qmax)
 
 
-@specimen(
-    "rounding",
+@HALL.replace(
     "quantize",
     mistake="Z is added before rounding: Round(r/S + Z)",
     effect="where Z is odd, ties go to the odd multiple of S; a large Z takes digits from a small r/S",
     exhibit=ODD_TIES,
     report="the note, section 2",
 )
-def zero_point_inside_the_round(x: ArrayLike, params: QuantParams, *, out: Array | None = None) -> Array:
-    r, s, z, low, high = unpacked(x, params)
-    q = np.clip(np.rint(r / s + z), low, high)
-    return handed_over(q, quantize(x, params, out=out))
+def zero_point_inside_the_round(r: Array, s: Array, z: Array, grid: IntGrid) -> Any:
+    return np.clip(np.rint(r / s + z), grid.qmin, grid.qmax)
 
 
-@specimen(
-    "rounding",
+@HALL.replace(
     "quantize",
     mistake="1/S is computed once and multiplied by",
     effect="next to ties the neighbouring code: 1/S has been rounded before it is used",
     exhibit=NEAR_TIES,
 )
-def multiplied_by_the_inverse(x: ArrayLike, params: QuantParams, *, out: Array | None = None) -> Array:
-    r, s, z, low, high = unpacked(x, params)
+def multiplied_by_the_inverse(r: Array, s: Array, z: Array, grid: IntGrid) -> Any:
     inverse = r.dtype.type(1) / s
-    q = np.clip(np.rint(r * inverse) + z, low, high)
-    return handed_over(q, quantize(x, params, out=out))
+    return np.clip(np.rint(r * inverse) + z, grid.qmin, grid.qmax)
 
 
-@specimen(
-    "rounding",
+@HALL.wrap(
     "quantize",
     mistake="float32 data are divided by a float64 scale",
     effect="next to ties the neighbouring code, and no runtime with a float32 scale gives the same",
     exhibit=NEAR_TIES,
 )
-def scale_in_double(x: ArrayLike, params: QuantParams, *, out: Array | None = None) -> Array:
-    r, _, _, low, high = unpacked(x, params)
-    _, s, z, _, _ = unpacked(np.zeros(r.shape), params)  # S and Z as for float64 data
-    q = np.clip(np.rint(r.astype(np.float64) / s) + z, low, high)
-    return handed_over(q, quantize(x, params, out=out))
+def scale_in_double(right: Any, x: Any, params: Any, *, out: Any = None) -> Any:
+    return right(as_real(x).astype(np.float64), params, out=out)

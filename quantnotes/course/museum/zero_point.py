@@ -2,41 +2,31 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, DTypeLike
 
-from quantnotes.asymmetric import asymmetric_params
-from quantnotes.checks import as_real, compute_type
-from quantnotes.course.museum.cases import (
-    Array,
-    Exhibit,
-    everywhere,
-    handed_over,
-    scale_of,
-    specimen,
-    zero_point_of,
-)
+from quantnotes.checks import compute_type
+from quantnotes.course.museum.cases import Array, Exhibit, Hall
+from quantnotes.course.museum.formulas import handed_over, unpacked, widened, zero_point
 from quantnotes.grid import INT8, UINT8, IntGrid
-from quantnotes.mapping import QuantParams, dequantize
-from quantnotes.symmetric import symmetric_params
+from quantnotes.mapping import QuantParams
+
+HALL = Hall("zero point")
 
 _CODES = np.arange(-128, 128)
 _BYTES = QuantParams(1.0, 100, INT8)
-
-
-def _decoded(rmin: float, rmax: float, grid: IntGrid, x: Array) -> Any:
-    def of(qn: Any) -> Any:
-        params = qn.asymmetric_params(rmin, rmax, grid)
-        return qn.fake_quantize(x, params)
-
-    return of
+_TOPS = np.linspace(0.1, 4, 40)
 
 
 def _over(rmin: float, rmax: float, grid: IntGrid = INT8) -> Exhibit:
     x = np.linspace(rmin, rmax, 200)
-    return Exhibit(_decoded(rmin, rmax, grid, x), x, f"real value, range {rmin:g} to {rmax:g}", "decoded")
+    return Exhibit(
+        lambda qn: qn.fake_quantize(x, qn.asymmetric_params(rmin, rmax, grid)),
+        x,
+        f"real value, range {rmin:g} to {rmax:g}",
+        "decoded",
+    )
 
 
 DIFFERENCES = Exhibit(lambda qn: qn.dequantize(_CODES, _BYTES), _CODES, "code, S = 1, Z = 100", "decoded")
@@ -47,18 +37,16 @@ SYMMETRIC = Exhibit(
     "Z of the symmetric scheme",
     dots=True,
 )
-ENDS = np.linspace(0.1, 4, 40)
 ZERO_POINTS = Exhibit(
-    lambda qn: [qn.asymmetric_params(-1.0, top).zero_point - 127 + 255 * top / (1 + top) for top in ENDS],
-    ENDS,
+    lambda qn: [qn.asymmetric_params(-1.0, top).zero_point - 127 + 255 * top / (1 + top) for top in _TOPS],
+    _TOPS,
     "upper end of a range from -1",
     "Z less its exact value",
     dots=True,
 )
 
 
-@specimen(
-    "zero point",
+@HALL.wrap(
     "dequantize",
     mistake="q - Z is taken in the 8 bits of the codes",
     effect="right while the difference fits; codes far from Z wrap to the other side of 0",
@@ -66,130 +54,70 @@ ZERO_POINTS = Exhibit(
     report="pytorch/executorch#20655",
 )
 def subtracted_in_the_codes_type(
-    q: ArrayLike, params: QuantParams, *, dtype: DTypeLike = np.float32, out: Array | None = None
-) -> Array:
-    right = dequantize(q, params, dtype=dtype, out=out)
-    kind, compute = params.grid.dtype, compute_type(np.dtype(dtype))
-    scale, zero = everywhere(params, np.shape(q), compute)
-    steps = np.asarray(q).astype(kind) - zero.astype(np.int64).astype(kind)
-    return handed_over((steps.astype(compute) * scale).astype(dtype), right)
+    right: Any, q: Any, params: Any, *, dtype: Any = np.float32, out: Any = None
+) -> Any:
+    reals = right(q, params, dtype=dtype, out=out)
+    codes, scale, zero = unpacked(q, params, compute_type(np.dtype(dtype)))
+    steps = codes.astype(params.grid.dtype) - zero.astype(params.grid.dtype)
+    return handed_over(steps * scale, reals)
 
 
-@specimen(
-    "zero point",
+@HALL.replace(
     "asymmetric_params",
     mistake="the range is not widened to hold 0, and Z is clamped onto the grid",
     effect="data of one sign lose their far end: [1, 2] on two bits decodes to 1 and nothing else",
     exhibit=_over(1.0, 2.0),
     report="pytorch/pytorch#23838",
 )
-def range_without_zero(
-    rmin: ArrayLike,
-    rmax: ArrayLike,
-    grid: IntGrid = INT8,
-    *,
-    axis: int | None = None,
-    anchor: Literal["max", "min"] = "max",
-    block_size: int | None = None,
-) -> QuantParams:
-    asymmetric_params(rmin, rmax, grid, axis=axis, anchor=anchor, block_size=block_size)
-    low, high = as_real(rmin).astype(np.float64), as_real(rmax).astype(np.float64)
-    scale = scale_of(low, high, grid.codes - 1)
-    zero = np.clip(zero_point_of(low, high, scale, grid, anchor), grid.qmin, grid.qmax)
-    return QuantParams(scale, zero, grid, axis, block_size)
+def range_without_zero(low: Array, high: Array, grid: IntGrid, anchor: str) -> tuple[Array, Array]:
+    scale = (high - low) / (grid.codes - 1)
+    return scale, np.clip(zero_point(low, high, scale, grid, anchor), grid.qmin, grid.qmax)
 
 
-@specimen(
-    "zero point",
+@HALL.replace(
     "asymmetric_params",
     mistake="the range is not widened, and a Z outside the grid is set to qmin",
     effect="right for positive data by luck; negative ones all become 0",
     exhibit=_over(-6.0, -5.0),
 )
-def zero_point_to_qmin(
-    rmin: ArrayLike,
-    rmax: ArrayLike,
-    grid: IntGrid = INT8,
-    *,
-    axis: int | None = None,
-    anchor: Literal["max", "min"] = "max",
-    block_size: int | None = None,
-) -> QuantParams:
-    asymmetric_params(rmin, rmax, grid, axis=axis, anchor=anchor, block_size=block_size)
-    low, high = as_real(rmin).astype(np.float64), as_real(rmax).astype(np.float64)
-    scale = scale_of(low, high, grid.codes - 1)
-    zero = zero_point_of(low, high, scale, grid, anchor)
-    zero = np.where((zero < grid.qmin) | (zero > grid.qmax), grid.qmin, zero)
-    return QuantParams(scale, zero, grid, axis, block_size)
+def zero_point_to_qmin(low: Array, high: Array, grid: IntGrid, anchor: str) -> tuple[Array, Array]:
+    scale = (high - low) / (grid.codes - 1)
+    zero = zero_point(low, high, scale, grid, anchor)
+    return scale, np.where((zero < grid.qmin) | (zero > grid.qmax), grid.qmin, zero)
 
 
-@specimen(
-    "zero point",
+@HALL.replace(
     "asymmetric_params",
     mistake="Z is neither clamped nor kept on the grid by widening: it is cast, and wraps",
     effect="any code may become Z: [10, 11] on uint8 has Z = -2550, which wraps to 10",
     exhibit=_over(10.0, 11.0, UINT8),
 )
-def zero_point_wraps(
-    rmin: ArrayLike,
-    rmax: ArrayLike,
-    grid: IntGrid = INT8,
-    *,
-    axis: int | None = None,
-    anchor: Literal["max", "min"] = "max",
-    block_size: int | None = None,
-) -> QuantParams:
-    asymmetric_params(rmin, rmax, grid, axis=axis, anchor=anchor, block_size=block_size)
-    low, high = as_real(rmin).astype(np.float64), as_real(rmax).astype(np.float64)
-    scale = scale_of(low, high, grid.codes - 1)
-    zero = zero_point_of(low, high, scale, grid, anchor)
-    zero = (zero - grid.qmin) % grid.codes + grid.qmin
-    return QuantParams(scale, zero, grid, axis, block_size)
+def zero_point_wraps(low: Array, high: Array, grid: IntGrid, anchor: str) -> tuple[Array, Array]:
+    scale = (high - low) / (grid.codes - 1)
+    zero = zero_point(low, high, scale, grid, anchor)
+    return scale, (zero - grid.qmin) % grid.codes + grid.qmin
 
 
-@specimen(
-    "zero point",
+@HALL.replace(
     "asymmetric_params",
-    mistake="int(...) in the place of Round(...) for Z",
+    mistake="int(...) instead of Round(...) for Z",
     effect="Z is one off, towards 0, for half of all ranges, and an end is cut by up to a step",
     exhibit=ZERO_POINTS,
 )
-def zero_point_truncated(
-    rmin: ArrayLike,
-    rmax: ArrayLike,
-    grid: IntGrid = INT8,
-    *,
-    axis: int | None = None,
-    anchor: Literal["max", "min"] = "max",
-    block_size: int | None = None,
-) -> QuantParams:
-    asymmetric_params(rmin, rmax, grid, axis=axis, anchor=anchor, block_size=block_size)
-    low = np.minimum(as_real(rmin).astype(np.float64), 0.0)
-    high = np.maximum(as_real(rmax).astype(np.float64), 0.0)
-    scale = scale_of(low, high, grid.codes - 1)
-    zero = np.trunc(grid.qmax - high / scale if anchor == "max" else grid.qmin - low / scale)
-    return QuantParams(scale, zero, grid, axis, block_size)
+def zero_point_truncated(low: Array, high: Array, grid: IntGrid, anchor: str) -> tuple[Array, Array]:
+    low, high = widened(low, high)
+    scale = (high - low) / (grid.codes - 1)
+    return scale, np.trunc(grid.qmax - high / scale if anchor == "max" else grid.qmin - low / scale)
 
 
-@specimen(
-    "zero point",
+@HALL.replace(
     "symmetric_params",
     mistake="the affine formula is fed with -a and a: S = 2a / (qmax - qmin), Z in the middle",
     effect="the step is a little off on int8; on uint8 Z is 128, and half of the codes are for negatives",
     exhibit=SYMMETRIC,
     report="microsoft/onnxruntime#10170",
 )
-def symmetric_with_a_zero_point(
-    rmin: ArrayLike,
-    rmax: ArrayLike,
-    grid: IntGrid = INT8,
-    *,
-    axis: int | None = None,
-    block_size: int | None = None,
-) -> QuantParams:
-    symmetric_params(rmin, rmax, grid, axis=axis, block_size=block_size)
-    low, high = as_real(rmin).astype(np.float64), as_real(rmax).astype(np.float64)
+def symmetric_with_a_zero_point(low: Array, high: Array, grid: IntGrid) -> tuple[Array, Array]:
     end = np.maximum(np.abs(low), np.abs(high))
-    scale = scale_of(-end, end, grid.codes - 1)
-    zero = np.clip(zero_point_of(-end, end, scale, grid, "min"), grid.qmin, grid.qmax)
-    return QuantParams(scale, zero, grid, axis, block_size)
+    scale = 2 * end / (grid.codes - 1)
+    return scale, grid.qmin + np.rint(end / scale)
