@@ -36,8 +36,8 @@ def exhibit(specimen: Specimen, ax: Axes | None = None) -> Axes:
 
     Examples
     --------
-    >>> from quantnotes import mutants
-    >>> exhibit(mutants.specimen("floor for round")).get_title()
+    >>> from quantnotes.course import museum
+    >>> exhibit(museum.specimen("floor for round")).get_title()
     'floor for round'
     """
     ax = canvas(ax)
@@ -71,8 +71,8 @@ def hall(specimens: Sequence[Specimen]) -> Any:
 
     Examples
     --------
-    >>> from quantnotes import mutants
-    >>> hall(mutants.specimens("rounding")).shape
+    >>> from quantnotes.course import museum
+    >>> hall(museum.specimens("rounding")).shape
     (7,)
     """
     rows = -(-len(specimens) // _COLUMNS)
