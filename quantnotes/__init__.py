@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from quantnotes.comparison.survey import compare as compare
     from quantnotes.dynamic import quantize_dynamic as quantize_dynamic
     from quantnotes.entropy import entropy_range as entropy_range
+    from quantnotes.equivalence import bias_correction as bias_correction
+    from quantnotes.equivalence import equalize as equalize
+    from quantnotes.equivalence import fold_batch_norm as fold_batch_norm
     from quantnotes.equivalence import hadamard as hadamard
     from quantnotes.equivalence import rotate as rotate
     from quantnotes.equivalence import smooth_factors as smooth_factors
@@ -68,7 +71,14 @@ _MODULES = {  # the public names by the module that defines them
     "comparison.survey": ["Survey", "compare"],
     "dynamic": ["quantize_dynamic"],
     "entropy": ["entropy_range"],
-    "equivalence": ["hadamard", "rotate", "smooth_factors"],
+    "equivalence": [
+        "bias_correction",
+        "equalize",
+        "fold_batch_norm",
+        "hadamard",
+        "rotate",
+        "smooth_factors",
+    ],
     "grid": ["INT2", "INT4", "INT8", "INT8_NARROW", "INT16", "UINT2", "UINT4", "UINT8", "UINT16", "IntGrid"],
     "histogram": ["Histogram"],
     "integer": [

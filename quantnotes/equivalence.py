@@ -1,8 +1,11 @@
 """Moving factors and rotations between layers: another network that computes the same, easier to quantize.
 
-`smooth_factors` divides the columns of an activation by what the weight is multiplied with, after G. Xiao and
-others, "SmoothQuant" (2022). `rotate` mixes the columns by a Hadamard matrix, which spreads one large value
-over all of them, after S. Ashkboos and others, "QuaRot" (2024).
+`fold_batch_norm` makes a normalization part of the layer before it. `equalize` evens out the ranges of two
+layers, and `bias_correction` removes the mean of the error that a rounded weight causes, both after M. Nagel
+and others, "Data-Free Quantization Through Weight Equalization and Bias Correction" (2019). `smooth_factors`
+divides the columns of an activation by what the weight is multiplied with, after G. Xiao and others,
+"SmoothQuant" (2022). `rotate` mixes the columns by a Hadamard matrix, which spreads one large value over all
+of them, after S. Ashkboos and others, "QuaRot" (2024).
 
 Not covered: learned factors and learned rotations.
 """
@@ -22,6 +25,273 @@ from quantnotes.ranges import finite_array
 Array = NDArray[Any]
 
 _LARGEST = 64  # order of the largest matrix that `rotate` multiplies with
+
+
+# --- normalizations and convolutions ------------------------------------------------------------------------
+
+
+def fold_batch_norm(
+    weight: ArrayLike,
+    bias: ArrayLike | None,
+    gamma: ArrayLike,
+    beta: ArrayLike,
+    mean: ArrayLike,
+    var: ArrayLike,
+    eps: float = 1e-5,
+) -> tuple[Array, Array]:
+    """Make a batch normalization with fixed statistics part of the layer before it.
+
+    Parameters
+    ----------
+    weight : array_like, shape (outputs, ...)
+        Of a dense or convolutional layer.
+    bias : array_like, shape (outputs,), or None
+        None: no bias.
+    gamma, beta, mean, var : array_like, shape (outputs,)
+        ``gamma (x - mean) / sqrt(var + eps) + beta`` follows the layer.
+    eps : float, default 1e-5
+        Added to the variance.
+
+    Returns
+    -------
+    weight, bias : ndarray of float64
+        ``weight gamma / sqrt(var + eps)`` and ``(bias - mean) gamma / sqrt(var + eps) + beta``.
+
+    Raises
+    ------
+    TypeError
+        If an argument holds no real numbers, or `eps` is no number.
+    ValueError
+        If the shapes do not fit, a value is not finite, or ``var + eps`` is not positive.
+
+    Examples
+    --------
+    >>> fold_batch_norm([[1.0, 2.0]], [1.0], [6.0], [0.5], [2.0], [9.0], eps=0.0)
+    (array([[2., 4.]]), array([-1.5]))
+    """
+    w = _finite(weight, "weight")
+    if w.ndim < 2:
+        raise ValueError(f"weight must have shape (outputs, ...) of two axes or more, got {w.shape}")
+    b = np.zeros(len(w)) if bias is None else _finite(bias, "bias")
+    named = {"bias": b, "gamma": gamma, "beta": beta, "mean": mean, "var": var}
+    b, g, shift, center, spread = (_per_output(values, name, w) for name, values in named.items())
+    variance = spread + _number(eps, "eps")
+    if not (variance > 0).all():
+        raise ValueError(f"var + eps must be positive, got {variance.min()}")
+    factor = g / np.sqrt(variance)
+    return w * _against(factor, w), (b - center) * factor + shift
+
+
+def equalize(
+    first: ArrayLike,
+    bias: ArrayLike | None,
+    second: ArrayLike,
+    *,
+    between: str = "relu",
+    groups: int = 1,
+) -> tuple[Array, Array | None, Array]:
+    """Move factors between two layers so that each channel between them has one range in both weights.
+
+    Parameters
+    ----------
+    first : array_like, shape (channels, ...)
+        Weight of the first layer, dense or convolutional.
+    bias : array_like, shape (channels,), or None
+        Its bias.
+    second : array_like, shape (outputs, channels / groups, ...)
+        Weight of the layer that reads the first one's output, and nothing else does.
+    between : {"relu", "linear"}, default "relu"
+        What stands between them. Anything else is refused with the reason.
+    groups : int, default 1
+        Of the second layer; as many as channels: depthwise.
+
+    Returns
+    -------
+    first, bias, second : ndarray of float64
+        Each channel of `first` and `bias` divided by ``sqrt(r1 / r2)`` and of `second` multiplied by it, r1
+        and r2 the largest magnitudes of the channel in the two weights. None for a bias that was not given.
+        A channel that is 0 in either stays.
+
+    Raises
+    ------
+    TypeError
+        If an argument holds no real numbers, or `groups` is not an integer.
+    ValueError
+        If the shapes or groups do not fit, a value is not finite, or it would not be exact.
+
+    Notes
+    -----
+    ReLU passes a positive factor: ``relu(s x) = s relu(x)``. Hard-swish, ReLU6 or GELU do not. With one scale
+    a tensor this helps where channels differ; with a scale for each output there is little left to help, and
+    it can hurt the second layer.
+
+    Examples
+    --------
+    >>> equalize([[8.0], [1.0]], None, [[0.5, 4.0]])
+    (array([[2.],
+           [2.]]), None, array([[2., 2.]]))
+    """
+    if between not in ("relu", "linear"):
+        raise ValueError(
+            f"factors do not pass through {between!r}: f(s x) = s f(x) must hold for every s > 0, as for "
+            "'relu' and 'linear'; hard-swish, ReLU6 and GELU bend at fixed values of x, so that the network "
+            "would compute something else"
+        )
+    w1, w2 = _finite(first, "first"), _finite(second, "second")
+    number = as_int(groups, "groups")
+    if w1.ndim < 2 or w2.ndim < 2:
+        raise ValueError(f"first and second must have two axes or more, got shapes {w1.shape} and {w2.shape}")
+    channels = len(w1)
+    if number < 1 or w2.shape[1] * number != channels or len(w2) % number:
+        raise ValueError(
+            f"second, of shape {w2.shape} in {number} groups, does not read the {channels} channels of first"
+        )
+    b = None if bias is None else _per_output(bias, "bias", w1)
+    grouped = w2.reshape(number, len(w2) // number, w2.shape[1], -1)
+    above = np.abs(w1.reshape(channels, -1)).max(axis=1, initial=0)
+    below = np.abs(grouped).max(axis=(1, 3), initial=0).reshape(-1)
+    alive = (above > 0) & (below > 0)
+    factors = np.sqrt(np.where(alive, above, 1)) / np.sqrt(np.where(alive, below, 1))
+    scaled = grouped * factors.reshape(number, 1, -1, 1)
+    return w1 / _against(factors, w1), None if b is None else b / factors, scaled.reshape(w2.shape)
+
+
+def bias_correction(
+    weight: ArrayLike,
+    quantized: ArrayLike,
+    inputs: ArrayLike | None = None,
+    *,
+    gamma: ArrayLike | None = None,
+    beta: ArrayLike | None = None,
+    between: str = "relu",
+    groups: int = 1,
+) -> Array:
+    """Return what to add to a bias so that rounding the weight does not shift the outputs' means.
+
+    Parameters
+    ----------
+    weight : array_like, shape (outputs, channels / groups, ...)
+        Of a dense or convolutional layer, in floats.
+    quantized : array_like, shape of `weight`
+        The same, quantized and dequantized.
+    inputs : array_like, shape (rows, channels) or (images, channels, height, width), optional
+        What goes into the layer, on calibration data: its mean is measured.
+    gamma, beta : array_like, shape (channels,), optional
+        Instead of `inputs`: of the batch normalization that makes the input, so that a channel is taken for
+        normal, with mean beta and the magnitude of gamma as standard deviation.
+    between : {"relu", "linear"}, default "relu"
+        What stands between that normalization and this layer.
+    groups : int, default 1
+        Of the layer.
+
+    Returns
+    -------
+    ndarray of float64, shape (outputs,)
+        ``(weight - quantized)`` times the mean of each input, summed.
+
+    Raises
+    ------
+    TypeError
+        If an argument holds no real numbers, or `groups` is not an integer.
+    ValueError
+        If the shapes or groups do not fit, a value is not finite, there are neither inputs nor statistics, or
+        both, or `between` is unknown.
+
+    Notes
+    -----
+    The mean of a normal value behind a ReLU is ``beta Phi(beta / gamma) + gamma phi(beta / gamma)``. Padding
+    is not counted: where zeros are padded, the outputs at the border have another mean.
+
+    Examples
+    --------
+    >>> bias_correction([[1.0, 2.0]], [[1.25, 2.0]], [[4.0, 1.0], [8.0, 3.0]])
+    array([-1.5])
+    """
+    w, q = _finite(weight, "weight"), _finite(quantized, "quantized")
+    number = as_int(groups, "groups")
+    if w.ndim < 2 or q.shape != w.shape:
+        raise ValueError(
+            f"weight and quantized must have one shape (outputs, channels / groups, ...), got {w.shape} and "
+            f"{q.shape}"
+        )
+    if number < 1 or len(w) % number:
+        raise ValueError(f"the {len(w)} outputs of weight do not make {number} groups")
+    channels = w.shape[1] * number
+    if inputs is not None:
+        if gamma is not None or beta is not None:
+            raise ValueError("pass inputs, or gamma and beta, not both")
+        x = _finite(inputs, "inputs")
+        if x.ndim < 2 or x.shape[1] != channels or not x.size:
+            raise ValueError(f"inputs must have {channels} channels along axis 1, got shape {x.shape}")
+        mean = x.mean(axis=(0, *range(2, x.ndim)))
+    elif gamma is None or beta is None:
+        raise ValueError("pass inputs, or gamma and beta: the mean of each input is needed")
+    else:
+        mean = _mean_behind(_finite(gamma, "gamma"), _finite(beta, "beta"), between)
+        if mean.shape != (channels,):
+            raise ValueError(f"gamma and beta must have shape ({channels},), got {mean.shape}")
+    missing = (w - q).reshape(number, len(w) // number, w.shape[1], -1).sum(axis=3)
+    shift: Array = np.einsum("goc,gc->go", missing, mean.reshape(number, -1)).reshape(-1)
+    return shift
+
+
+def _mean_behind(gamma: Array, beta: Array, between: str) -> Array:
+    """Return the mean of normal values, of mean beta and standard deviation |gamma|, behind a function."""
+    if between not in ("relu", "linear"):
+        raise ValueError(
+            f"between must be 'relu' or 'linear', whose mean is known in closed form, got {between!r}: "
+            "measure it, with inputs"
+        )
+    if gamma.ndim != 1 or gamma.shape != beta.shape:
+        raise ValueError(
+            f"gamma and beta must have one shape (channels,), got {gamma.shape} and {beta.shape}"
+        )
+    if between == "linear":
+        return beta
+    deviation = np.abs(gamma)
+    t = beta / np.where(deviation > 0, deviation, 1)
+    above = np.array([(1 + math.erf(each / math.sqrt(2))) / 2 for each in t])
+    density = np.exp(-(t**2) / 2) / math.sqrt(2 * math.pi)
+    mean: Array = np.where(deviation > 0, beta * above + deviation * density, np.maximum(beta, 0))
+    return mean
+
+
+def _finite(values: ArrayLike, name: str) -> Array:
+    """Return values as float64.
+
+    Raises
+    ------
+    TypeError
+        If they are no real numbers.
+    ValueError
+        If one is not finite.
+    """
+    array = as_real(values, name).astype(np.float64)
+    if not np.isfinite(array).all():
+        raise ValueError(
+            f"{name} must be finite, got {np.count_nonzero(~np.isfinite(array))} values that are not"
+        )
+    return array
+
+
+def _number(value: object, name: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
+        raise TypeError(f"{name} must be a number, got {value!r}")
+    if not math.isfinite(value):
+        raise ValueError(f"{name} must be finite, got {value!r}")
+    return float(value)
+
+
+def _per_output(values: ArrayLike, name: str, weight: Array) -> Array:
+    array = _finite(values, name)
+    if array.shape != weight.shape[:1]:
+        raise ValueError(f"{name} must have shape {weight.shape[:1]}, one for each output, got {array.shape}")
+    return array
+
+
+def _against(factors: Array, weight: Array) -> Array:
+    """Return one number for each output so that it broadcasts against the weight."""
+    return factors.reshape(-1, *[1] * (weight.ndim - 1))
 
 
 # --- factors ------------------------------------------------------------------------------------------------

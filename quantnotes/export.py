@@ -3,19 +3,21 @@
 The model is in QDQ form: reals flow between the nodes, with a QuantizeLinear and a DequantizeLinear wherever
 codes should be used; an engine turns that into integer arithmetic where it can.
 
-Not covered: reading models, and the QOperator form, whose layers with a bias are ONNX Runtime's own, not part
-of the standard.
+Not covered: layers other than dense ones, reading models, and the QOperator form, whose layers with a bias
+are ONNX Runtime's own, not part of the standard.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from quantnotes.layers import QuantDense
 from quantnotes.mapping import QuantParams
-from quantnotes.network import QuantNetwork, check_quantized
+from quantnotes.network import check_quantized
 
 if TYPE_CHECKING:
     import onnx
@@ -24,7 +26,7 @@ OPSET = 21  # the first whose QuantizeLinear and DequantizeLinear know 16-bit co
 IR_VERSION = 10  # the file format that came with it
 
 
-def to_onnx(network: QuantNetwork) -> onnx.ModelProto:
+def to_onnx(network: Sequence[QuantDense]) -> onnx.ModelProto:
     """Return the network as an ONNX model.
 
     Parameters
@@ -66,7 +68,7 @@ def to_onnx(network: QuantNetwork) -> onnx.ModelProto:
         from onnx import TensorProto, checker, helper
     except ModuleNotFoundError:
         raise ModuleNotFoundError("to_onnx needs the package onnx: python -m pip install onnx") from None
-    check_quantized(network)
+    check_quantized(network, QuantDense)
     graph = _Graph()
     value = graph.quantized("x", network[0].x, 0)
     for i, layer in enumerate(network, start=1):

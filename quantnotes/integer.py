@@ -524,6 +524,116 @@ def requantize(
     return clipped
 
 
+def common_multipliers(ms: ArrayLike) -> tuple[Array, int]:
+    """Write several real multipliers as integers with one shift: ``m`` is nearly ``f * 2**-31 * 2**-shift``.
+
+    Parameters
+    ----------
+    ms : array_like, shape (terms,)
+        Usually ``Si / Sy`` of what is added up: positive, and below ``2**30``.
+
+    Returns
+    -------
+    factors : ndarray of int64, shape (terms,)
+        The largest is in ``[2**30, 2**31]``: all are within ``2**-32`` of it.
+    shift : int
+        To the right if positive, to the left if negative.
+
+    Raises
+    ------
+    TypeError
+        If `ms` holds no real numbers, or booleans.
+    ValueError
+        If `ms` is not 1-D or empty, or one is not positive and finite, or ``2**30`` or more.
+
+    Examples
+    --------
+    >>> factors, shift = common_multipliers([0.5, 0.125])
+    >>> factors.tolist(), shift
+    ([1073741824, 268435456], 0)
+    """
+    reals = as_real(ms, "ms")
+    if reals.ndim != 1 or not reals.size:
+        raise ValueError(f"ms must be 1-D, a multiplier for each term, got shape {reals.shape}")
+    fixed_point_multiplier(reals)  # raises where one is none
+    shift = -int(np.frexp(reals.max())[1])
+    return np.rint(np.ldexp(reals.astype(np.float64), M0_BITS + shift)).astype(np.int64), shift
+
+
+def requantize_sum(
+    sums: Sequence[ArrayLike],
+    factors: ArrayLike,
+    shift: int,
+    zero_point: int,
+    grid: IntGrid,
+    *,
+    divisor: ArrayLike = 1,
+) -> Array:
+    """Turn integers of several scales into codes of their sum: ``clip(round(sum m n / divisor) + Z)``.
+
+    A residual addition has two terms; a concatenation one for each part; an average pooling one, which it
+    divides by how many values it has added up.
+
+    Parameters
+    ----------
+    sums : sequence of array_like of integers
+        One array for each term, in int32, zero points already subtracted; they broadcast.
+    factors, shift : array_like of integers, int
+        As :func:`common_multipliers` makes them.
+    zero_point : int
+        Z of the result.
+    grid : IntGrid
+        The codes that the result may use.
+    divisor : int, or array_like of integers, default 1
+        Positive; broadcasts against the sums.
+
+    Returns
+    -------
+    ndarray of ``grid.dtype``
+
+    Raises
+    ------
+    TypeError
+        If an argument holds no integers, or `grid` is no IntGrid.
+    ValueError
+        If there is not one factor for each term, a number is out of range, shapes do not broadcast, or a sum
+        could leave 62 bits.
+
+    Notes
+    -----
+    Rounded *once*, ties to even, as :func:`requantize` does.
+
+    Examples
+    --------
+    >>> from quantnotes import INT8
+    >>> factors, shift = common_multipliers([1.0, 0.5])
+    >>> requantize_sum([[10, 20, 30], [1, 2, 3]], factors, shift, 0, INT8)  # 10.5, 21, 31.5
+    array([10, 21, 32], dtype=int8)
+    """
+    check_grid(grid)
+    terms = [as_integers(n, "sums", INT32.min, INT32.max).astype(np.int64) for n in sums]
+    each = as_integers(factors, "factors", 0, 2**M0_BITS).astype(np.int64)
+    zero = as_integers(zero_point, "zero_point", grid.qmin, grid.qmax).astype(np.int64)
+    right = M0_BITS + as_int(shift, "shift")
+    parts = as_integers(divisor, "divisor", 1, 2**62).astype(np.int64)
+    if each.shape != (len(terms),) or not terms:
+        raise ValueError(f"factors must be 1-D, one for each of {len(terms)} sums, got shape {each.shape}")
+    if right < 1:
+        raise ValueError(f"shift must be at least {MIN_SHIFT}, got {shift}")
+    if sum(_largest(n) * int(f) for n, f in zip(terms, each, strict=True)) >= 2**62:
+        raise ValueError("the sum of the terms, each times its factor, could leave 62 bits: use fewer terms")
+    total = terms[0] * each[0]
+    for n, factor in zip(terms[1:], each[1:], strict=True):
+        total = total + n * factor
+    # Where the divisor would leave 62 bits the quotient is below one half, so 0.
+    small = parts > (2**62 >> right)
+    whole = np.where(small, 1, parts) << min(right, 62)
+    codes, rest = np.divmod(np.where(small, 0, total), whole)
+    up = rest - (whole - rest)  # positive above the middle, 0 at a tie
+    codes = codes + ((up > 0) | ((up == 0) & (codes % 2 == 1))) + zero
+    return np.asarray(np.clip(codes, grid.qmin, grid.qmax).astype(grid.dtype))
+
+
 def _along(m0: Array, shift: Array, shape: tuple[int, ...], axis: int) -> tuple[Array, Array]:
     """Return multipliers so that they broadcast along an axis of an accumulator of a shape."""
     if m0.shape != shift.shape or m0.ndim > 1:

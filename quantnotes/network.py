@@ -1,18 +1,17 @@
-"""A network of dense layers in three forms: float, fake-quantized, and integers alone.
+"""A network in three forms: float, fake-quantized, and integers alone.
 
-All three share one description, a tuple of `Dense`. `quantize_network` runs it on a batch and adds a scale
-and a zero point to every weight and to every activation, which gives a tuple of `QuantDense`; `run_float`,
-`run_fake` and `run_integer` run them, and return every activation on the way.
+All three share one description, a sequence of layers of :mod:`quantnotes.layers`. `quantize_network` runs it
+on a batch and adds a scale and a zero point to every weight and to every activation; `run_float`, `run_fake`
+and `run_integer` run the three forms, and return every activation on the way.
 
-Not covered: convolutions and attention, training (see :mod:`quantnotes.training`) and file formats (see
-:mod:`quantnotes.export`).
+Not covered: training (see :mod:`quantnotes.training`) and file formats (see :mod:`quantnotes.export`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import cached_property, partial
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -23,259 +22,37 @@ from quantnotes.calibration import Calibrator, make_params
 from quantnotes.checks import as_real
 from quantnotes.granularity import Axis, BlockSize, Granularity
 from quantnotes.grid import INT8, INT8_NARROW, IntGrid, check_grid
-from quantnotes.integer import fixed_point_multiplier, int_matmul, quantize_bias, requantize
-from quantnotes.mapping import QuantParams, dequantize, fake_quantize, quantize
+from quantnotes.layers import Add as Add
+from quantnotes.layers import AveragePool as AveragePool
+from quantnotes.layers import BatchNorm as BatchNorm
+from quantnotes.layers import Branching, Layer, QuantLayer, Weighted, check_per_tensor, check_weight
+from quantnotes.layers import Concat as Concat
+from quantnotes.layers import Conv as Conv
+from quantnotes.layers import Dense as Dense
+from quantnotes.layers import Flatten as Flatten
+from quantnotes.layers import MaxPool as MaxPool
+from quantnotes.layers import QuantConv as QuantConv
+from quantnotes.layers import QuantDense as QuantDense
+from quantnotes.layers import Softmax as Softmax
+from quantnotes.layers import Table as Table
+from quantnotes.mapping import QuantParams, fake_quantize
 from quantnotes.mse import Scheme
 from quantnotes.ranges import minmax_range
 
 Array = NDArray[Any]
 BIAS_LIMIT = 2**28  # of a bias in units of Sx Sw: the rest of int32 is for the products
 Calibrate = Callable[[Array, IntGrid], QuantParams]  # returns parameters for the data on a grid
+Network = Sequence[Layer]
+QuantNetwork = Sequence[QuantLayer]
 
 
-def _frozen(values: Array) -> Array:
-    """Return a read-only copy."""
-    values = np.array(values)
-    values.flags.writeable = False
-    return values
-
-
-@dataclass(frozen=True, eq=False)
-class Dense:
-    """One layer: ``x @ weight.T + bias``, and the negative values set to 0 if `relu`.
-
-    Parameters
-    ----------
-    weight : array_like of real numbers, shape (outputs, inputs)
-        As PyTorch stores it. The layer keeps a read-only copy.
-    bias : array_like of real numbers, shape (outputs,)
-        Added to every row; copied likewise.
-    relu : bool, default False
-        Whether a ReLU follows.
-
-    Raises
-    ------
-    TypeError
-        If a parameter holds no real numbers.
-    ValueError
-        If the shapes do not fit.
-
-    Examples
-    --------
-    >>> Dense([[1.0, -1.0]], [0.5], relu=True)([[2.0, 1.0], [0.0, 3.0]])
-    array([[1.5],
-           [0. ]])
-    """
-
-    weight: Array
-    bias: Array
-    relu: bool = False
-
-    def __post_init__(self) -> None:
-        weight, bias = as_real(self.weight, "weight"), as_real(self.bias, "bias")
-        if weight.ndim != 2 or bias.shape != weight.shape[:1]:
-            raise ValueError(
-                "weight must have shape (outputs, inputs) and bias (outputs,), "
-                f"got {weight.shape} and {bias.shape}"
-            )
-        object.__setattr__(self, "weight", _frozen(weight))
-        object.__setattr__(self, "bias", _frozen(bias))
-
-    def __call__(self, x: ArrayLike) -> Array:
-        """Return the layer's output, shape (rows, outputs), computed in float64."""
-        return self.apply(self.weight, self.bias, x)
-
-    def apply(self, weight: Array, bias: Array, x: ArrayLike) -> Array:
-        """Do the same with another weight and another bias, such as quantized ones."""
-        y = self.rows(x) @ weight.T + bias
-        return np.maximum(y, 0) if self.relu else y
-
-    def rows(self, x: ArrayLike) -> Array:
-        """Return `x` as float64, shape (rows, inputs).
-
-        Raises
-        ------
-        TypeError
-            If `x` holds no real numbers.
-        ValueError
-            If it has another shape.
-        """
-        rows, inputs = as_real(x), self.weight.shape[1]
-        if rows.ndim != 2 or rows.shape[1] != inputs:
-            raise ValueError(f"x must have shape (rows, {inputs}), got {rows.shape}")
-        return rows.astype(np.float64)
-
-
-@dataclass(frozen=True, eq=False)
-class QuantDense:
-    """A layer and how it is quantized: the fake-quantized and the integer form of one description.
-
-    Parameters
-    ----------
-    dense : Dense
-        The layer in floats.
-    x, w : QuantParams
-        Of the input, and of the weight: per tensor, with a scale for each output (``axis=0``), or in blocks.
-        With blocks there is the fake-quantized form alone, and the bias stays a float: a scale for each block
-        cannot be taken out of an integer sum.
-    y : QuantParams, optional
-        Of the output, after the ReLU. Without it the int32 accumulator is the output, in units of Sx Sw. A
-        last layer is left so: nothing multiplies its output.
-
-    Raises
-    ------
-    TypeError
-        If `dense` is no Dense, or a parameter no QuantParams.
-    ValueError
-        If `x` or `y` is per channel, or `w` has a scale for each input or does not fit the weight.
-
-    Examples
-    --------
-    >>> params = QuantParams(0.5, 0, INT8)
-    >>> layer = QuantDense(Dense([[1.0, -1.0]], [0.3]), params, params, params)
-    >>> layer.codes.tolist(), layer.bias.tolist()  # in units of Sw, and of Sx Sw
-    ([[2, -2]], [1])
-    >>> layer.fake([[2.0, 1.0]]), layer.integer([[4, 2]])
-    (array([[1.]]), array([[2]], dtype=int8))
-    """
-
-    dense: Dense
-    x: QuantParams
-    w: QuantParams
-    y: QuantParams | None = None
-
-    def __post_init__(self) -> None:
-        if not isinstance(self.dense, Dense):
-            raise TypeError(f"dense must be a Dense, got {type(self.dense).__name__}")
-        _check_activation("x", self.x)
-        _check_weight(self.w, self.dense)
-        if self.y is not None:
-            _check_activation("y", self.y)
-
-    @property
-    def scale(self) -> Any:
-        """Sx Sw: what one unit of the accumulator stands for; an array if each output has its own.
-
-        Raises
-        ------
-        ValueError
-            If the weight is in blocks.
-        """
-        if self.w.block_size is not None:
-            raise ValueError(
-                f"the weight has a scale for each block of {self.w.block_size} values, which stays inside "
-                "the sum: there is no integer form; use run_fake"
-            )
-        return self.x.scale * self.w.scale
-
-    @cached_property
-    def codes(self) -> Array:
-        """The weight's codes, shape (outputs, inputs), read-only."""
-        return _frozen(quantize(self.dense.weight, self.w))
-
-    @cached_property
-    def bias(self) -> Array:
-        """The bias as int32, in units of Sx Sw, read-only."""
-        _ = self.scale  # raises if the weight is in blocks
-        return _frozen(quantize_bias(self.dense.bias, self.x, self.w))
-
-    @cached_property
-    def multiplier(self) -> Any:
-        """Sx Sw / Sy as an integer and a shift, as `fixed_point_multiplier` makes them; None without `y`."""
-        return None if self.y is None else fixed_point_multiplier(self.scale / self.y.scale)
-
-    @cached_property
-    def _columns(self) -> QuantParams:
-        """The parameters of the weight transposed."""
-        axis = None if self.w.axis is None else 1
-        return QuantParams(self.w.scale, self.w.zero_point, self.w.grid, axis)
-
-    def fake(self, x: ArrayLike, *, float_bias: bool = False) -> Array:
-        """Run the layer in float64 on reals that the codes stand for.
-
-        Parameters
-        ----------
-        x : array_like, shape (rows, inputs)
-            Reals that have a code in the input's grid.
-        float_bias : bool, default False
-            Leave the bias as it is, as many frameworks do while they simulate.
-
-        Returns
-        -------
-        ndarray of float64, shape (rows, outputs)
-            Reals that the output's codes can stand for: see :meth:`decode`. (With a float bias and without
-            `y` there are no codes.)
-        """
-        weight = dequantize(self.codes, self.w, dtype=np.float64)
-        float_bias = float_bias or self.w.block_size is not None
-        out = self.dense.apply(weight, self.dense.bias if float_bias else self.bias * self.scale, x)
-        if self.y is not None:
-            return fake_quantize(out, self.y, dtype=np.float64)
-        return out if float_bias else self.decode(np.rint(out / self.scale))  # removes float64 rounding error
-
-    def integer(self, q: ArrayLike) -> Array:
-        """Run the layer on codes: products, bias, one rounding, and a clip that does the ReLU's work too.
-
-        Parameters
-        ----------
-        q : array_like of integers, shape (rows, inputs)
-            Codes of the input.
-
-        Returns
-        -------
-        ndarray of ``y.grid.dtype``, or of int32 without `y`; shape (rows, outputs)
-            Codes of the output.
-
-        Raises
-        ------
-        ValueError
-            If a code is outside its grid, an accumulator leaves int32, or the weight is in blocks.
-        """
-        bias = self.bias
-        codes = int_matmul(q, self.codes.T, self.x, self._columns, bias=bias)
-        zero = 0
-        if self.y is not None:
-            zero = self.y.zero_point
-            m0, shift = self.multiplier
-            codes = requantize(codes, m0, shift, zero, self.y.grid)
-        if self.dense.relu:
-            np.maximum(codes, zero, out=codes)
-        return codes
-
-    def decode(self, codes: ArrayLike) -> Array:
-        """Return the reals, in float64, that codes of the output stand for, shape (rows, outputs)."""
-        if self.y is not None:
-            return dequantize(codes, self.y, dtype=np.float64)
-        reals: Array = np.asarray(codes, np.float64) * self.scale
-        return reals
-
-
-def _check_activation(name: str, params: object) -> None:
-    if not isinstance(params, QuantParams):
-        raise TypeError(f"{name} must be a QuantParams, got {type(params).__name__}")
-    if params.axis is not None:
-        raise ValueError(f"{name} must be per tensor: an activation has one scale for all its channels")
-
-
-def _check_weight(params: object, dense: Dense) -> None:
-    if not isinstance(params, QuantParams):
-        raise TypeError(f"w must be a QuantParams, got {type(params).__name__}")
-    granularity, shape = params.granularity, dense.weight.shape
-    if granularity.blocks is None and granularity.positions(2) not in ((), (0,)):
-        raise ValueError(f"w must be per tensor, or have axis=0, the outputs; got axis={params.axis}")
-    wanted, found = granularity.shape(shape), np.shape(params.scale)
-    if found != wanted:
-        each = f"{shape[0]} outputs" if granularity.blocks is None else f"the blocks of {shape}"
-        raise ValueError(f"w must have a scale for each of {each}, got {np.size(params.scale)}")
-
-
-def check_quantized(network: object) -> None:
-    """Raise unless `network` is a sequence of `QuantDense`, one at least."""
-    _check_layers(network, QuantDense, "as quantize_network makes it")
+def check_quantized(network: object, kind: type = QuantLayer) -> None:
+    """Raise unless `network` is a sequence of quantized layers of a kind, one at least."""
+    _check_layers(network, kind, "as quantize_network makes it")
 
 
 def _check_float(network: object) -> None:
-    _check_layers(network, Dense, "the layers in floats")
+    _check_layers(network, Layer, "such as Dense, in floats")
 
 
 def _check_layers(network: object, kind: type, where_from: str) -> None:
@@ -287,10 +64,6 @@ def _check_layers(network: object, kind: type, where_from: str) -> None:
     for layer in network:
         if not isinstance(layer, kind):
             raise TypeError(f"{wanted}; got one of {type(layer).__name__}")
-
-
-Network = Sequence[Dense]
-QuantNetwork = Sequence[QuantDense]
 
 
 def calibrate_by(
@@ -330,6 +103,50 @@ PER_TENSOR = calibrate_by("minmax", "asymmetric")  # what TFLite and ONNX Runtim
 PER_OUTPUT = calibrate_by("minmax", "symmetric", axis=0)  # and with weights, as a rule
 
 
+def fold(network: Network) -> tuple[Layer, ...]:
+    """Fold every `BatchNorm` into the `Dense` or `Conv` before it: another network that computes the same.
+
+    Parameters
+    ----------
+    network : sequence of Layer
+        The layers in floats.
+
+    Returns
+    -------
+    tuple of Layer
+        Without a `BatchNorm`, in branches neither.
+
+    Raises
+    ------
+    TypeError
+        If `network` is no sequence of layers in floats.
+    ValueError
+        If there is no layer, or no Dense or Conv without a ReLU stands before a BatchNorm.
+
+    Examples
+    --------
+    >>> network = [Dense([[1.0]], [0.0]), BatchNorm([2.0], [1.0], [3.0], [4.0], eps=0.0, relu=True)]
+    >>> [layer] = fold(network)
+    >>> layer.weight, layer.bias, layer.relu
+    (array([[1.]]), array([-2.]), True)
+    """
+    _check_float(network)
+    return _folded(network)
+
+
+def _folded(network: Network) -> tuple[Layer, ...]:
+    layers: list[Layer] = []
+    for layer in network:
+        if isinstance(layer, BatchNorm):
+            layers.append(layer.folded_into(layers.pop() if layers else None))
+        elif isinstance(layer, Branching):
+            branches = tuple(map(_folded, layer.branches))
+            layers.append(replace(layer, branches=branches))  # type: ignore[type-var]
+        else:
+            layers.append(layer)
+    return tuple(layers)
+
+
 def quantize_network(
     network: Network,
     batch: ArrayLike,
@@ -340,41 +157,44 @@ def quantize_network(
     weights: Calibrate | None = None,
     axis: Axis = 0,
     block_size: BlockSize = None,
-) -> tuple[QuantDense, ...]:
-    """Choose a scale and a zero point for every weight, and, from a batch, for what goes into every layer.
+) -> tuple[Any, ...]:
+    """Choose a scale and a zero point for every weight, and, from a batch, for every activation.
 
     Parameters
     ----------
-    network : sequence of Dense
-        The layers in floats.
-    batch : array_like, shape (rows, inputs)
+    network : sequence of Layer
+        The layers in floats, such as `Dense` and `Conv`. Each `BatchNorm` is folded first: see `fold`.
+    batch : array_like
         Typical input: the float network is run on it, and its activations are calibrated.
     grid : IntGrid or sequence of IntGrid, default INT8
-        Codes for what goes into a layer: one grid for all layers, or one for each.
+        Codes for what goes into a layer: one grid for all layers, or one for each that is left after folding.
+        What goes on inside the branches of a layer, and the output of the last, has the layer's own grid.
     weight_grid : IntGrid or sequence of IntGrid, default INT8_NARROW
         Codes for the weights, likewise.
     activations : callable, default PER_TENSOR
         Takes an activation and a grid, returns parameters, per tensor; by default min-max, asymmetric.
     weights : callable, optional
-        Takes a weight of shape (outputs, inputs) and a grid, returns parameters. Without it: min-max,
-        symmetric, as `axis` and `block_size` say.
+        Takes a weight, outputs first, and a grid, returns parameters. Without it: min-max, symmetric, as
+        `axis` and `block_size` say.
     axis, block_size : int or tuple of int, optional
         Without `weights`: which values of a weight share a scale. By default, ``axis=0``, each output has
         one; None: one for all; ``axis=1, block_size=32``: groups of 32 inputs (no integer form).
 
     Returns
     -------
-    tuple of QuantDense
-        The last layer has no `y`.
+    tuple of QuantLayer
+        `QuantDense` for a `Dense`, and so on. A last layer with a weight has no `y`: its output is the int32
+        accumulator.
 
     Raises
     ------
     TypeError
-        If `network` is no sequence of Dense, `batch` holds no real numbers, a grid is no IntGrid, or
-        `activations` or `weights` is no callable that returns QuantParams.
+        If `network` is no sequence of layers in floats, `batch` holds no real numbers, a grid is no IntGrid,
+        or `activations` or `weights` is no callable that returns QuantParams.
     ValueError
-        If there is no layer, not one grid for each, a layer does not fit its input, parameters are
-        along an axis that a layer cannot have, or `weights` comes with an `axis` or a `block_size`.
+        If there is no layer, not one grid for each, a layer does not fit its input, a BatchNorm cannot be
+        folded, parameters are along an axis that a layer cannot have, or `weights` comes with an `axis` or a
+        `block_size`.
 
     Notes
     -----
@@ -388,7 +208,7 @@ def quantize_network(
     >>> round(first.x.scale, 6), round(last.x.scale, 6), last.x == first.y
     (0.01, 0.011961, True)
     """
-    _check_float(network)
+    network = fold(network)
     if weights is None:
         weights = partial(_minmax, axis=axis, block_size=block_size)
     elif Granularity.of(axis, block_size) != Granularity.of(0):
@@ -398,29 +218,62 @@ def quantize_network(
             raise TypeError(f"{name} must be a function such as calibrate_by makes, got {function!r}")
     grids = _one_each(grid, len(network), "grid")
     weight_grids = _one_each(weight_grid, len(network), "weight_grid")
-    *inputs, _ = run_float(network, batch)
-    params = [activations(x, g) for x, g in zip(inputs, grids, strict=True)]
-    return tuple(
-        QuantDense(layer, x, _with_room(weights(layer.weight, g), layer, x), y)
-        for layer, x, y, g in zip(network, params, [*params[1:], None], weight_grids, strict=True)
-    )
+    *inputs, out = run_float(network, batch)
+    results = [*inputs[1:], out]
+    x, layers = activations(inputs[0], grids[0]), []
+    check_per_tensor("x", x)
+    for i, layer in enumerate(network):
+        how = _Calibration(activations, weights, grids[i], weight_grids[i])
+        last = i == len(network) - 1
+        following = grids[i] if last else grids[i + 1]
+        y = None if last and isinstance(layer, Weighted) else how.output(layer, results[i], x, following)
+        layers.append(layer.quantize(inputs[i], x, y, how))
+        x = y or x
+    return tuple(layers)
+
+
+@dataclass(frozen=True)
+class _Calibration:
+    """How the weight of a layer, and the networks inside it, are quantized."""
+
+    activations: Calibrate
+    weights: Calibrate
+    grid: IntGrid
+    weight_grid: IntGrid
+
+    def weight(self, layer: Weighted, x: QuantParams) -> QuantParams:
+        """Return parameters for the weight, with the scale raised where the bias would not fit."""
+        w = self.weights(layer.weight, self.weight_grid)
+        check_weight(w, layer)
+        if w.block_size is not None:
+            return w  # the bias stays a float
+        needed = np.abs(layer.bias.astype(np.float64)) / (x.scale * BIAS_LIMIT)
+        scale = np.maximum(w.scale, needed.max() if w.axis is None else needed)
+        return QuantParams(scale, w.zero_point, w.grid, w.axis)
+
+    def output(self, layer: Layer, result: Array, x: QuantParams, grid: IntGrid) -> QuantParams:
+        """Return parameters for what a layer puts out."""
+        return x if layer.keeps_params else self.activations(result, grid)
+
+    def branch(
+        self, branch: Sequence[Layer], data: Array, x: QuantParams, y: QuantParams | None
+    ) -> tuple[QuantLayer, ...]:
+        """Quantize a network inside a layer; `y`, where given, are the parameters of its output."""
+        layers = []
+        for i, layer in enumerate(branch):
+            result = layer(data)
+            if y is not None and i == len(branch) - 1 and not layer.keeps_params:
+                ends = y
+            else:
+                ends = self.output(layer, result, x, self.grid)
+            layers.append(layer.quantize(data, x, ends, self))
+            data, x = result, ends
+        return tuple(layers)
 
 
 def _minmax(w: Array, grid: IntGrid, axis: Axis, block_size: BlockSize) -> QuantParams:
     bounds = minmax_range(w, axis=axis, block_size=block_size)
     return make_params(bounds, grid, "symmetric", axis=axis, block_size=block_size)
-
-
-def _with_room(w: QuantParams, dense: Dense, x: QuantParams) -> QuantParams:
-    """Return the weight's parameters with the scale raised where the bias would not fit."""
-    _check_activation("x", x)
-    _check_weight(w, dense)
-    if w.block_size is not None:
-        return w  # the bias stays a float
-    bias = dense.bias
-    needed = np.abs(bias.astype(np.float64)) / (x.scale * BIAS_LIMIT)
-    scale = np.maximum(w.scale, needed.max() if w.axis is None else needed)
-    return QuantParams(scale, w.zero_point, w.grid, w.axis)
 
 
 def _one_each(grid: IntGrid | Sequence[IntGrid], count: int, name: str) -> Sequence[IntGrid]:
@@ -442,10 +295,10 @@ def run_float(network: Network, x: ArrayLike) -> list[Array]:
 
     Parameters
     ----------
-    network : sequence of Dense
-        The layers.
-    x : array_like, shape (rows, inputs)
-        The input.
+    network : sequence of Layer
+        The layers in floats.
+    x : array_like
+        The input: shape (rows, inputs) for a `Dense`, (images, channels, height, width) for a `Conv`.
 
     Returns
     -------
@@ -455,7 +308,7 @@ def run_float(network: Network, x: ArrayLike) -> list[Array]:
     Raises
     ------
     TypeError
-        If `network` is no sequence of Dense, or `x` holds no real numbers.
+        If `network` is no sequence of layers in floats, or `x` holds no real numbers.
     ValueError
         If there is no layer, or one does not fit its input.
 
@@ -476,9 +329,9 @@ def run_fake(network: QuantNetwork, x: ArrayLike, *, float_bias: bool = False) -
 
     Parameters
     ----------
-    network : sequence of QuantDense
-        The layers.
-    x : array_like, shape (rows, inputs)
+    network : sequence of QuantLayer
+        As `quantize_network` makes it.
+    x : array_like
         The input, real numbers.
     float_bias : bool, default False
         Leave the biases as they are. Otherwise they are multiples of Sx Sw, as in integers, and the result
@@ -492,7 +345,7 @@ def run_fake(network: QuantNetwork, x: ArrayLike, *, float_bias: bool = False) -
     Raises
     ------
     TypeError
-        If `network` is no sequence of QuantDense.
+        If `network` is no sequence of quantized layers.
     ValueError
         If there is no layer, or one does not fit its input.
 
@@ -514,28 +367,29 @@ def run_integer(network: QuantNetwork, q: ArrayLike) -> list[Array]:
 
     Parameters
     ----------
-    network : sequence of QuantDense
-        The layers.
-    q : array_like of integers, shape (rows, inputs)
+    network : sequence of QuantLayer
+        As `quantize_network` makes it.
+    q : array_like of integers
         Codes of the input: ``quantize(x, network[0].x)``.
 
     Returns
     -------
     list of ndarray of integers
-        The input's codes, then each layer's. The last are accumulators in units of Sx Sw: if the weight has
-        a scale for each output, each output has another unit, and the largest number need not be the largest
-        score. ``network[-1].decode`` turns them into reals.
+        The input's codes, then each layer's. Those of a last `Dense` or `Conv` are accumulators in units of
+        Sx Sw: if the weight has a scale for each output, each output has another unit, and the largest number
+        need not be the largest score. ``network[-1].decode`` turns them into reals.
 
     Raises
     ------
     TypeError
-        If `network` is no sequence of QuantDense, or `q` holds no integers.
+        If `network` is no sequence of quantized layers, or `q` holds no integers.
     ValueError
         If there is no layer, a code is outside its grid, an accumulator leaves int32, or a weight is in
         blocks.
 
     Examples
     --------
+    >>> from quantnotes import quantize
     >>> network = quantize_network([Dense([[2.0]], [1.0])], [[0.0], [2.55]])
     >>> [codes.item() for codes in run_integer(network, quantize([[1.234]], network[0].x))]
     [-5, 21971]
@@ -553,7 +407,7 @@ class Digits(NamedTuple):
     Attributes
     ----------
     network : tuple of Dense
-        64-64-32-10, a ReLU after all but the last; the largest output names the digit.
+        64-64-32-10, a ReLU after all but the last; the largest output is the network's answer.
     images, heldout : ndarray of float32, shapes (1197, 64) and (600, 64)
         Pixels from 0 to 1: what the network was trained on, and what it has not seen.
     labels, heldout_labels : ndarray of uint8, shapes (1197,) and (600,)

@@ -20,8 +20,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from quantnotes.checks import as_int, as_real, compute_type
+from quantnotes.layers import Dense, QuantDense
 from quantnotes.mapping import QuantParams, fake_quantize
-from quantnotes.network import Dense, QuantDense, QuantNetwork, check_quantized
+from quantnotes.network import check_quantized
 
 Array = NDArray[Any]
 
@@ -77,7 +78,7 @@ def straight_through(x: ArrayLike, params: QuantParams) -> tuple[Array, Array]:
 
 
 def finetune(
-    network: QuantNetwork,
+    network: Sequence[QuantDense],
     x: ArrayLike,
     labels: ArrayLike,
     *,
@@ -144,7 +145,7 @@ def finetune(
             learning_rate = value
         else:
             batch_size = value
-    check_quantized(network)
+    check_quantized(network, QuantDense)
     for name, number in (("epochs", epochs), ("batch_size", batch_size)):
         if as_int(number, name) < 1:
             raise ValueError(f"{name} must be at least 1, got {number!r}")
@@ -154,7 +155,7 @@ def finetune(
         raise TypeError(f"learning_rate must be a number, got {learning_rate!r}")
     if not 0 < learning_rate < math.inf:
         raise ValueError(f"learning_rate must be positive and finite, got {learning_rate!r}")
-    inputs = network[0].dense.rows(fake_quantize(x, network[0].x, dtype=np.float64))
+    inputs = network[0].dense.as_input(fake_quantize(x, network[0].x, dtype=np.float64))
     if not len(inputs):
         raise ValueError("x has no rows: there is nothing to train on")
     targets = _one_hot(labels, len(inputs), len(network[-1].dense.bias))
@@ -180,7 +181,9 @@ def _one_hot(labels: ArrayLike, n: int, outputs: int) -> Array:
     return np.eye(outputs)[wanted.astype(np.int64)]
 
 
-def _gradients(network: QuantNetwork, values: Sequence[Array], x: Array, targets: Array) -> list[Array]:
+def _gradients(
+    network: Sequence[QuantDense], values: Sequence[Array], x: Array, targets: Array
+) -> list[Array]:
     """Return the gradient of the mean loss for each weight and bias, with the slope of `straight_through`."""
     seen, weights, slopes = [x], [], []
     for layer, w, b in zip(network, values[::2], values[1::2], strict=True):

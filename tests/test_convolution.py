@@ -235,7 +235,7 @@ BLOCKS = QuantParams(np.full((2, 1, 3, 3), 0.5), np.zeros((2, 1, 3, 3)), INT8, a
         ({"qx": X[:, :1]}, ValueError, "qx has 1 channels and qw 2 outputs of 2 channels.*fit 1 groups"),
         ({"groups": 2}, ValueError, "that does not fit 2 groups"),
         ({"qw": W[:, :1], "groups": 3}, ValueError, "that does not fit 3 groups"),
-        ({"qx": np.tile(X, (1, 2, 1, 1)), "qw": np.tile(W, (2, 1, 1, 1))[:3], "groups": 2}, ValueError, "fit 2"),
+        ({"qx": np.tile(X, (1, 2, 1, 1)), "qw": W.repeat(2, 0)[:3], "groups": 2}, ValueError, "fit 2"),
         ({"groups": 0}, ValueError, "groups must be at least 1, got 0"),
         ({"groups": 1.0}, TypeError, "groups must be an integer, got 1.0"),
         ({"groups": True}, TypeError, "groups must be an integer, got True"),

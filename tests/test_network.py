@@ -425,7 +425,9 @@ def test_the_trap_snaps(no_floats, monkeypatch):
     """Where the multiplier is a float, or BLAS multiplies."""
     layers, codes, _ = prepared(0)
     with monkeypatch.context() as patch:
-        patch.setattr("quantnotes.network.requantize", lambda acc, m0, *_: np.rint(acc * (m0 * 2.0**-31)))
+        patch.setattr(
+            "quantnotes.layers.requantize", lambda acc, m0, *_, axis: np.rint(acc * (m0 * 2.0**-31))
+        )
         with pytest.raises(FloatUsed, match="multiply"):
             run_integer(layers, IntegersOnly.of(codes))
     monkeypatch.undo()
@@ -481,8 +483,8 @@ EACH = QuantParams([0.5, 0.5], [0, 0], INT8, axis=0)
 BLOCKS = QuantParams([[0.5, 0.5]], [[0, 0]], INT8, axis=1, block_size=1)
 MASKED = np.ma.masked_array([[1.0, 2.0]])
 IS_MASKED = "x is a masked array: fill it or select its valid values first"
-NOT_QUANTIZED = "network must be a sequence of QuantDense, as quantize_network makes it; got "
-NOT_FLOAT = "network must be a sequence of Dense, the layers in floats; got "
+NOT_QUANTIZED = "network must be a sequence of QuantLayer, as quantize_network makes it; got "
+NOT_FLOAT = "network must be a sequence of Layer, such as Dense, in floats; got "
 REFUSED = [
     (lambda: run_fake(FLOAT, [[1.0, 2.0]]), TypeError, NOT_QUANTIZED + "one of Dense"),
     (lambda: run_integer(FLOAT, [[1, 2]]), TypeError, NOT_QUANTIZED + "one of Dense"),

@@ -46,10 +46,11 @@ ORDER = [
     "distributed",
     "convolution",
     "integer",
+    "equivalence",
+    "layers",
     "network",
     "export",
     "training",
-    "equivalence",
     "course",
     "__main__",
 ]
@@ -211,10 +212,6 @@ CONTRACT = {
 PENDING = (  # on their way, the whole or its parameters
     "Calibrator",
     "compare",
-    "int_conv",
-    "fold_batch_norm",
-    "equalize",
-    "bias_correction",
     "formats.",
     "onnx_model.",
 )

@@ -16,7 +16,7 @@ import argparse
 import csv
 import itertools
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,7 @@ from quantnotes.network import (
     Array,
     Calibrate,
     Digits,
-    QuantNetwork,
+    QuantDense,
     calibrate_by,
     load_digits,
     quantize_network,
@@ -64,7 +64,7 @@ A_DOZEN = 12  # of training.csv: one sum in another order may tip a step, and 40
 Row = dict[str, str]
 
 
-def quantized(digits: Digits, bits: int, activations: Calibrate, weights: str) -> QuantNetwork:
+def quantized(digits: Digits, bits: int, activations: Calibrate, weights: str) -> Sequence[QuantDense]:
     def once(w: Array, grid: IntGrid) -> QuantParams:
         """Calibrate a weight the first time; ten choices for the activations find the same."""
         key = (w.tobytes(), weights, grid)
@@ -78,7 +78,7 @@ def quantized(digits: Digits, bits: int, activations: Calibrate, weights: str) -
     )
 
 
-def right(network: QuantNetwork, digits: Digits) -> int:
+def right(network: Sequence[QuantDense], digits: Digits) -> int:
     scores = run_fake(network, digits.heldout)[-1]
     return int(np.sum(scores.argmax(axis=1) == digits.heldout_labels))
 
