@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from quantnotes import outliers, percentile
+from quantnotes import mse, outliers, percentile
 from quantnotes.asymmetric import asymmetric_params
 from quantnotes.checks import NanPolicy, as_real, check_nan_policy
 from quantnotes.entropy import entropy_range
@@ -122,7 +122,7 @@ def _ranges_of(method: str, stack: Stack, grid: IntGrid, scheme: Scheme, options
     if method == "percentile":
         return percentile.ranges_of(masses, **options)
     if method == "mse":
-        return _one_by_one(stack, lambda h: mse_range(h, grid, scheme))
+        return mse.ranges_of(masses, grid, scheme)
     data = Range(stack.bins.low, stack.bins.high)
     clip = lambda codes: _one_by_one(stack, lambda h: entropy_range(h, codes))  # noqa: E731
     return _entropy_ends(data, scheme, grid, clip)
@@ -226,8 +226,8 @@ class Calibrator:
     Notes
     -----
     While a group has at most `max_bins` distinct values the range is that of the method's own function on all
-    the data. With more, "minmax" still is; an end of "percentile" is farther out by less than the width of a
-    bin, ``2 * (max - min) / max_bins`` at most; "histogram" keeps at least its share; "mse" and "entropy"
+    the data. With more, "minmax" still is; an end of "percentile" is farther out by at most the width of a
+    bin; "histogram" keeps at least its share; "mse" and "entropy"
     choose among the edges of the bins.
 
     Examples

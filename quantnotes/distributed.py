@@ -1,9 +1,10 @@
 """Histograms and calibration of Dask arrays: larger than memory, on as many cores and machines as Dask has.
 
-Every chunk becomes a `Histogram` (or a `Calibrator`), where it is, and those are merged in a tree: a few KB
+Every chunk becomes a `Histogram` or a `Calibrator` where it is, and those are merged in a tree: a few KB
 each, whatever the size of the chunks. Since merging is exact in any order, the result has the same bits as
-on one machine, for any chunks and any of Dask's schedulers. Everything else is Dask's: where the chunks come
-from, which worker counts which, the progress bar and the dashboard. Needs the extra ``scale``.
+on one machine, for any chunks and any of Dask's schedulers. Needs the extra ``scale``.
+
+Not covered: parameters in blocks; and what Dask does itself, such as placing the work and showing progress.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import dask.array as da
 
 from quantnotes.calibration import Calibrator
 from quantnotes.checks import NanPolicy, check_nan_policy
-from quantnotes.granularity import Granularity
+from quantnotes.granularity import Axis, Granularity
 from quantnotes.grid import INT8, IntGrid
 from quantnotes.histogram import Histogram
 from quantnotes.mapping import QuantParams
@@ -69,7 +70,7 @@ def calibrate(
     grid: IntGrid = INT8,
     scheme: Scheme = "asymmetric",
     *,
-    axis: int | None = None,
+    axis: Axis = None,
     nan: NanPolicy = "raise",
     max_bins: int = 2048,
     **options: Any,
@@ -82,8 +83,9 @@ def calibrate(
         Finite real numbers, any shape and chunks. It is computed here, by the scheduler that Dask would use.
     method, grid, scheme, nan, max_bins, **options
         As of `Calibrator`.
-    axis : int, optional
-        The channel axis. Where chunks cut it they are put together again: a chunk must hold all channels.
+    axis : int or tuple of int, optional
+        The axes that keep parameters of their own. Chunks that cut them are joined: a chunk must hold all
+        channels. Blocks are not supported, since chunks would cut them.
 
     Returns
     -------
@@ -102,12 +104,13 @@ def calibrate(
     >>> params.scale, params.zero_point
     (1.0, -28)
     """
+    if "block_size" in options:
+        raise TypeError("calibrate takes no block_size: chunks would cut the blocks; use a Calibrator")
     empty = Calibrator(method, grid, scheme, axis=axis, nan=nan, max_bins=max_bins, **options)
     array = _dask_array(x)
-    if axis is not None:
-        channels = Granularity.of(axis).positions(array.ndim)[0]
-        if array.numblocks[channels] > 1:
-            array = array.rechunk({i: -1 if i == channels else "auto" for i in range(array.ndim)})
+    channels = Granularity.of(axis).positions(array.ndim)
+    if any(array.numblocks[i] > 1 for i in channels):
+        array = array.rechunk({i: -1 if i in channels else "auto" for i in range(array.ndim)})
     return _summary(array, empty, Calibrator.observe).params()
 
 

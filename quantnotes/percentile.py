@@ -47,7 +47,7 @@ def percentile_range(
     Range
         Values of the data: the upper end is NumPy's "inverted_cdf" quantile, the lower one its mirror image.
         Of a Histogram that no longer knows the values there, the outer edges of the bins in which they lie:
-        farther out by less than the width of a bin.
+        farther out by at most the width of a bin.
 
     Raises
     ------

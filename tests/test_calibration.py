@@ -1,5 +1,6 @@
 """Percentiles, and the observer: the same answer for any order and size of batches."""
 
+import copy
 import pickle
 
 import numpy as np
@@ -24,6 +25,9 @@ from quantnotes import (
     symmetric_params,
 )
 from quantnotes.calibration import METHODS, choose_range, make_params
+from quantnotes.granularity import Granularity
+
+pytestmark = pytest.mark.usefixtures("both_kernels")
 
 percentiles = st.one_of(st.sampled_from([0.0, 50.0, 90.0, 99.9, 100.0]), st.floats(0, 100))
 
@@ -77,17 +81,21 @@ def test_percentile_zero_is_not_inside_out():
     assert percentile_range([0.0, 1.0, 5.0], 0) == (1.0, 1.0)
 
 
+@pytest.mark.parametrize("bad", ["99", True, np.True_, None, [99], 99j], ids=str)
+def test_percentile_must_be_a_number(bad):
+    for source in ([1.0], Histogram().update(1.0)):
+        with pytest.raises(TypeError, match="percentile must be a number"):
+            percentile_range(source, bad)
+    with pytest.raises(TypeError, match="percentile must be a number"):
+        Calibrator("percentile", percentile=bad)
+
+
 @pytest.mark.parametrize("bad", [-1, 101, np.nan])
 def test_percentile_out_of_range(bad):
     with pytest.raises(ValueError, match="percentile must be from 0 to 100"):
         percentile_range([1.0], bad)
     with pytest.raises(ValueError, match="percentile must be from 0 to 100"):
         Calibrator("percentile", percentile=bad)  # before any data
-
-
-def test_percentile_must_be_a_number():
-    with pytest.raises(TypeError, match="percentile must be a number"):
-        percentile_range([1.0], "99")
 
 
 def test_percentile_of_nothing():
@@ -242,10 +250,10 @@ def test_a_streamed_answer_is_near_the_one_of_the_array():
 
 def test_it_travels():
     calibrator = Calibrator("percentile", UINT8, axis=0, percentile=99.0).observe([[1.0, 2.0], [3.0, 4.0]])
-    copy = pickle.loads(pickle.dumps(calibrator))
-    assert copy == calibrator
-    assert copy.params() == calibrator.params()
-    assert copy.observe([[9.0], [9.0]]) != calibrator
+    twin = pickle.loads(pickle.dumps(calibrator))
+    assert twin == calibrator
+    assert twin.params() == calibrator.params()
+    assert twin.observe([[9.0], [9.0]]) != calibrator
 
 
 def test_settings_must_agree():
@@ -302,6 +310,16 @@ def test_nan_can_be_ignored():
 
 
 def test_bad_settings():
+    for method in (["mse"], None, 3, {"mse"}):
+        with pytest.raises(TypeError, match="method"):
+            Calibrator(method)
+        with pytest.raises(TypeError, match="method"):
+            choose_range(method, [1.0])
+    for keep in ("0.9", True, None):
+        with pytest.raises(TypeError, match="keep"):
+            Calibrator("histogram", keep=keep)
+    with pytest.raises(ValueError, match="block_size"):
+        Calibrator("mse", block_size=2)
     with pytest.raises(ValueError, match="method must be one of"):
         Calibrator("kl")
     with pytest.raises(TypeError, match="takes no keep"):
@@ -364,3 +382,113 @@ def test_every_method_takes_axes_and_blocks(method, scheme):
     alone = choose_range(method, x[1:, 0], INT4, scheme)
     found = choose_range(method, x, INT4, scheme, axis=1, nan="ignore")
     assert alone == (found.rmin[0], found.rmax[0])
+
+
+# --- groups of an observer ----------------------------------------------------------------------------------
+
+
+groupings = [{"axis": 1}, {"axis": -1}, {"axis": (2, 0)}, {"axis": 2, "block_size": 3}]
+groupings += [{"axis": (0, 2), "block_size": (2, 3)}, {"axis": (0, 1, 2)}]
+grouped = pytest.mark.parametrize("grouping", groupings, ids=str)
+
+
+@grouped
+@pytest.mark.parametrize("nan", ["raise", "ignore"])
+@pytest.mark.parametrize("method", METHODS)
+def test_each_group_is_calibrated_as_if_alone(grouping, nan, method):
+    max_bins, rng = 16, np.random.default_rng(0)
+    x = rng.standard_normal((4, 5, 4, 7)) * np.ldexp(1.0, rng.integers(0, 5, (5, 4, 7)))
+    x[:, 2, 1], x[:, 1] = 0, np.round(x[:, 1])  # groups of few values among the others
+    if nan == "ignore":
+        x[1:3, :, :, ::2] = np.nan
+    calibrator = Calibrator(method, **grouping, nan=nan, max_bins=max_bins)
+    for batch in x:
+        calibrator.observe(batch)
+    granularity = Granularity.of(**grouping)
+    low, high = np.empty((2, *granularity.shape(x.shape[1:])))
+    for parts in zip(*map(granularity.group, x), strict=True):
+        place, rows = parts[0][0], np.concatenate([rows for _, rows in parts], axis=1)
+        ends = [choose_range(method, Histogram(max_bins).update(row, nan)) for row in rows]
+        low[place], high[place] = (np.reshape(end, low[place].shape) for end in np.transpose(ends))
+    found = calibrator.range()
+    np.testing.assert_array_equal(found.rmin, low)
+    np.testing.assert_array_equal(found.rmax, high)
+    assert calibrator.params() == make_params(found, **grouping)
+    assert calibrator.n == np.count_nonzero(~np.isnan(x))
+
+
+@grouped
+@pytest.mark.parametrize("method", METHODS)
+def test_with_few_values_one_method_gives_one_answer(grouping, method):
+    x = np.round(np.random.default_rng(0).standard_normal((4, 4, 7)) * 8) / 4
+    found = Calibrator(method, INT4, **grouping).observe(x).range()
+    for end, expected in zip(found, choose_range(method, x, INT4, **grouping), strict=True):
+        np.testing.assert_allclose(end, expected, rtol=1e-12 if method in ("mse", "entropy") else 0)
+
+
+@given(strategies.int_or_float_arrays, percentiles, strategies.few_bins)
+def test_how_far_a_calibrator_is_from_the_function(x, percentile, max_bins):
+    calibrator = Calibrator("percentile", percentile=percentile, max_bins=max_bins).observe(x)
+    found, exact = calibrator.range(), percentile_range(x, percentile)
+    at_most = Histogram(max_bins).update(x).width
+    if len(np.unique(x)) <= max_bins:
+        assert found == exact
+    assert exact.rmin - at_most <= found.rmin <= exact.rmin
+    assert exact.rmax <= found.rmax <= exact.rmax + at_most
+    keeps_enough = Calibrator("histogram", keep=0.75, max_bins=max_bins).observe(x).range()
+    assert np.mean((x >= keeps_enough.rmin) & (x <= keeps_enough.rmax)) >= 0.75
+    assert Calibrator("minmax", max_bins=max_bins).observe(x).range() == minmax_range(x)
+
+
+@given(st.lists(st.floats(-10, 10), min_size=2, max_size=60), st.floats(0, 1), percentiles)
+def test_one_more_value_inside_moves_no_percentile_far(values, share, percentile):
+    """By at most one value of the data, or two bins of the histogram."""
+    more = np.append(values, min(values) * (1 - share) + max(values) * share).clip(min(values), max(values))
+    ordered = np.sort(more)
+    for end, moved in zip(
+        percentile_range(values, percentile), percentile_range(more, percentile), strict=True
+    ):
+        at = np.searchsorted(ordered, [end, moved])
+        at_end = np.searchsorted(ordered, [end, moved], side="right")
+        assert max(at) - min(at_end) <= 1
+    h, g = (Histogram(4).update(data) for data in (values, more))
+    first, second = percentile_range(h, percentile), percentile_range(g, percentile)
+    exact = percentile_range(values, percentile), percentile_range(more, percentile)
+    for i in range(2):
+        assert abs(first[i] - second[i]) <= abs(exact[0][i] - exact[1][i]) + g.width
+
+
+def test_a_copy_shares_nothing():
+    calibrator = Calibrator("percentile", axis=1, percentile=90.0).observe([[1.0, 2.0]])
+    for twin in (copy.copy(calibrator), copy.deepcopy(calibrator)):
+        twin.observe([[5.0, 6.0]])
+        twin.options["percentile"] = 1.0
+        assert calibrator == Calibrator("percentile", axis=1, percentile=90.0).observe([[1.0, 2.0]])
+        assert twin.n == 4
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_a_refused_first_batch_fixes_nothing(bad):
+    calibrator = Calibrator("mse", axis=0)
+    with pytest.raises(ValueError, match=r"NaN|infinity"):
+        calibrator.observe([[1.0], [2.0], [bad]])
+    assert calibrator.observe([[1.0], [2.0]]).range().rmax.tolist() == [1.0, 2.0]
+
+
+def test_blocks_have_a_place():
+    calibrator = Calibrator("minmax", axis=1, block_size=4).observe(np.ones((2, 7)))
+    for shape in [(2, 8), (3, 7), (2, 6)]:
+        with pytest.raises(ValueError, match="one shape"):
+            calibrator.observe(np.ones(shape))
+        with pytest.raises(ValueError, match="one shape"):
+            calibrator.merge(Calibrator("minmax", axis=1, block_size=4).observe(np.ones(shape)))
+    with pytest.raises(ValueError, match="settings"):
+        calibrator.merge(Calibrator("minmax", axis=1, block_size=2).observe(np.ones((2, 7))))
+    assert calibrator.observe(-np.ones((2, 7))).params().block_size == 4
+    assert "block_size=4" in repr(calibrator)
+
+
+def test_ranges_are_the_caller_s_own():
+    calibrator = Calibrator("minmax", axis=0).observe([[1.0], [2.0]])
+    calibrator.range().rmax[:] = 9
+    assert calibrator.range().rmax.tolist() == [1.0, 2.0]

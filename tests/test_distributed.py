@@ -42,7 +42,7 @@ def test_a_histogram_has_the_same_bits(scheduler, chunks):
 
 
 @pytest.mark.parametrize("chunks", CHUNKS, ids=str)
-@pytest.mark.parametrize("axis", [None, 0, 1, -1])
+@pytest.mark.parametrize("axis", [None, 0, 1, -1, (0, 2), (2, -2)])
 def test_calibrate_has_the_same_bits(chunks, axis):
     for method, options in [("minmax", {}), ("percentile", {"percentile": 99.0})]:
         expected = Calibrator(method, INT8, axis=axis, **options).observe(X).params()
@@ -137,3 +137,21 @@ def test_arguments_are_checked_before_anything_is_computed():
 
 def test_unsigned_grid():
     assert calibrate(da.arange(256, chunks=100), grid=UINT8).scale == 1
+
+
+def test_every_setting_reaches_the_calibrators():
+    expected = Calibrator("percentile", UINT8, max_bins=4, percentile=60.0).observe(X**2).params()
+    assert calibrate(da.from_array(X**2, 11), "percentile", UINT8, max_bins=4, percentile=60.0) == expected
+    assert expected != Calibrator("percentile", UINT8, percentile=60.0).observe(X**2).params()
+
+
+def test_merging_leaves_the_parts_as_they_are():
+    """They are Dask's, and may be used again."""
+    parts = [Histogram().update([value]) for value in (1.0, 2.0)]
+    assert ours._merged(Histogram(), parts) == Histogram().update([1.0, 2.0])
+    assert parts == [Histogram().update([value]) for value in (1.0, 2.0)]
+
+
+def test_blocks_are_refused():
+    with pytest.raises(TypeError, match="block_size"):
+        calibrate(da.ones((4, 4)), axis=1, block_size=2)
