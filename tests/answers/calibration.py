@@ -23,6 +23,14 @@ def my_clip(x, qmax):
     return tried(x, qmax, steps(x))
 
 
+def eighty_candidates(x, qmax):
+    return tried(x, qmax, steps(x, 81))
+
+
+def by_the_library(x, qmax):
+    return mse_range(x, IntGrid(-qmax, qmax), "symmetric").rmax
+
+
 def by_hand(x, qmax):
     """Without the library, on every magnitude that occurs and on steps between."""
     sizes = np.sort(np.abs(x))
@@ -61,7 +69,12 @@ def by_formula(x, qmax):
 RIGHT = {
     "06.1": [1.3, Fraction(13, 10), np.float32(1.3)],
     "06.2": [[7, 7, 0, 4], np.array([7.0, 7.0, 0.0, 4.0]), (7.0, 7.0, 0.0, 4.0)],
-    "06.3": [my_clip, by_hand, lambda x, qmax: mse_range(x, IntGrid(-qmax, qmax), "symmetric").rmax],
+    "06.3": [
+        my_clip,
+        by_hand,
+        lambda x, qmax: tried(x, qmax, steps(x, 65)),
+        lambda x, qmax: mse_range(x, IntGrid(-qmax, qmax), "symmetric").rmax,
+    ],
 }
 WRONG = {
     "06.1": [

@@ -77,10 +77,5 @@ WRONG = {
         (filled_alone, "keep their place"),
         (lambda c, f: wider(c, f, dtype=np.int32), "all their digits"),
         (lambda c, f: wider(c, f, dtype=np.float32), "all their digits"),
-        (lambda c, f: (counts_in_their_own_type(c, f), f // 2), "all their digits"),
     ],
 }
-
-
-def counts_in_their_own_type(counts, first):
-    return wider(counts, first, dtype=counts.dtype)[0]

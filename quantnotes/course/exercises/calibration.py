@@ -38,9 +38,9 @@ def _clip(answer: Function) -> None:
                 "search that stops at half, send nearly everything to 0."
             )
         best = min(_error(x, c, qmax) for c in np.linspace(largest / 400, largest, 400))
-        if qmax > 1 and _error(x, clip * qmax, qmax) < 1.02 * best:
+        if qmax > 1 and _error(x, clip * qmax, qmax) < 1.025 * best:
             raise Hint("That is the scale: return the clip, S * qmax.")
-        if _error(x, clip, qmax) > 1.02 * best:
+        if _error(x, clip, qmax) > 1.025 * best:
             raise Hint(
                 f"qmax = {qmax}: a clip of {clip:.3g} makes {_error(x, clip, qmax) / best:.2f} times the "
                 "least squared error. Quantize with every candidate, clipping included; take many, from "

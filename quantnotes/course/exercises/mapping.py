@@ -81,7 +81,6 @@ CHECKS: dict[str, Check] = {
             *_on([-1.5, 0.033, 2.5, 99.0, -99.0, 0.0], _BYTES, _SIGNED),
             *_on(np.linspace(-70, 70, 1001), _BYTES, _SIGNED),
         ),
-        Probe("It must work for an array of any shape.", *_on([[0.3, -0.6], [9.0, 0.0]], _SMALL)),
         mistakes={
             "The ends come out as if Z were 0: clip after Z is added.": lambda r, s, z, low, high: (
                 np.clip(np.rint(r / s), low, high) * s

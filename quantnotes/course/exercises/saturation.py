@@ -60,11 +60,6 @@ CHECKS: dict[str, Check] = {
             (np.array([0, 65536, 1, 65537]), 0, 2**17),
         ),
         Probe(
-            "The codes may come as int8, where q - qmin wraps around.",
-            (np.arange(-128, 128).astype(np.int8), -128, 127),
-            (np.array([-128, 127], np.int8), -128, 127),
-        ),
-        Probe(
             "q may have any shape: of three dimensions, or none, or without an element.",
             (np.arange(24).reshape(2, 3, 4), 0, 31),
             (np.array(3), 0, 7),

@@ -70,11 +70,7 @@ CHECKS: dict[str, Check] = {
         ),
         Probe("One bin alone moves too: 7 becomes 3.", _of([4], 7), _of([4], -1)),
         Probe("Empty bins inside keep their place.", _of([1, 0, 0, 0, 0, 2], 0), _of([0, 0, 3], 3)),
-        Probe(
-            "Counts are large: keep all their digits.",
-            _of([2**40 + 1, 2**31, 2**24 + 1], 4),
-            (np.full(4, 200, np.uint8), 0),
-        ),
+        Probe("Counts are large: keep all their digits.", _of([2**40 + 1, 2**31, 2**24 + 1], 4)),
         mistakes={
             "The counts are right. Bin j lies in number j // 2 of the wider ones: first is halved, too.": (
                 lambda counts, first: (_wider(counts, first)[0], first)
