@@ -209,9 +209,7 @@ CONTRACT = {
     "distributed.calibrate": "",
     **names("course", "plots widgets table spread_table check museum"),
 }
-PENDING = (  # on their way, the whole or its parameters
-    "Calibrator",
-    "compare",
+PENDING = (  # on their way
     "formats.",
     "onnx_model.",
 )
