@@ -1,7 +1,9 @@
 """Real intervals: what a range is, how one is found for each group of values, and min and max.
 
-The functions that return a `Range` (here and in the modules of the other methods) return the data's own and
-never widen it to 0: only :func:`quantnotes.asymmetric_params` does. Not covered: parameters.
+The functions that return a `Range`, here and in the modules of the other methods, return the data's own and
+never widen it to 0: only :func:`quantnotes.asymmetric_params` does.
+
+Not covered: parameters.
 """
 
 from __future__ import annotations
@@ -25,11 +27,11 @@ EMPTY = "x is empty: there is no range to take"
 
 
 class Range(NamedTuple):
-    """A closed interval of real numbers, or one a channel.
+    """A closed interval of real numbers, or one for each group of values.
 
     Attributes
     ----------
-    rmin, rmax : float or ndarray of float64, shape (channels,)
+    rmin, rmax : float or ndarray of float64, the shape of the parameters
         Smallest and largest real value, in the unit of the data.
 
     Examples
@@ -103,18 +105,20 @@ def finite_array(x: ArrayLike, nan: NanPolicy) -> Array:
 
 
 def _ignoring_nan(per_row: PerRow) -> PerRow:
-    """Let `per_row` see rows without their NaN: those that have some, one by one."""
+    """Let `per_row` see rows without their NaN: those that have as many together."""
 
-    def run(rows: Array) -> tuple[Array, Array]:
+    def run(rows: Array) -> Ends:
         holes = np.isnan(rows)
-        broken = holes.any(axis=1)
-        if holes.all(axis=1).any():
+        sizes = rows.shape[1] - np.count_nonzero(holes, axis=1)
+        if not sizes.all():
             raise ValueError("a group of x holds nothing but NaN")
+        if not holes.any():
+            return per_row(rows)
         low, high = np.empty((2, len(rows)))
-        if not broken.all():
-            low[~broken], high[~broken] = per_row(rows[~broken])
-        for i in np.flatnonzero(broken):
-            low[i : i + 1], high[i : i + 1] = per_row(rows[i : i + 1, ~holes[i]])
+        for size in np.unique(sizes):
+            same = sizes == size
+            order = np.argsort(holes[same], axis=1, kind="stable")[:, :size]  # the numbers before the NaN
+            low[same], high[same] = per_row(np.take_along_axis(rows[same], order, axis=1))
         return low, high
 
     return run
@@ -165,21 +169,34 @@ def minmax_range(
     >>> minmax_range([[1.0, 2.0, 3.0, 9.0]], axis=1, block_size=2).rmax
     array([[2., 9.]])
     """
+    check_nan_policy(nan)
     granularity = Granularity.of(axis, block_size)
     array = as_real(x)
-    if granularity.blocks is None and len(granularity.axes) == 1 and array.ndim:
-        (place,) = granularity.positions(array.ndim)
-        ends = kernels.minmax(array, compute_type(array.dtype), place)
-        if array.size and np.isfinite(ends).all():
-            check_nan_policy(nan)
-            return Range(*ends)
-    if granularity.per_tensor and array.size:
-        low, high = kernels.minmax(array, compute_type(array.dtype))
-        if np.isfinite(low) and np.isfinite(high):
-            check_nan_policy(nan)
-            return Range(float(low), float(high))
-    return range_per_group(array, granularity, nan, _ends)
+    ends = _extremes(array, granularity)
+    if not (array.size and np.isfinite(ends).all()):
+        return range_per_group(array, granularity, nan, _ends)
+    return Range(*map(float, ends)) if granularity.per_tensor else Range(*ends)
 
 
-def _ends(rows: Array) -> tuple[Array, Array]:
+def _extremes(x: Array, granularity: Granularity) -> Ends:
+    """Return the smallest and the largest value of each group, NaN where one is, without a copy of `x`."""
+    shape, places = granularity.shape(x.shape), granularity.positions(x.ndim)
+    if granularity.blocks is None and len(places) <= 1:
+        return kernels.minmax(x, compute_type(x.dtype), *places)
+    low, high = np.full(shape, np.inf), np.full(shape, -np.inf)
+    with np.errstate(invalid="ignore", over="ignore"):  # of NaN in bfloat16, and of longdouble
+        if not x.size:
+            pass
+        elif granularity.blocks is None:
+            others = tuple(i for i in range(x.ndim) if i not in places)
+            turn = np.argsort(np.argsort(places))
+            low[...], high[...] = x.min(axis=others).transpose(turn), x.max(axis=others).transpose(turn)
+        else:
+            for part in granularity.parts(x.shape):
+                values, inside = part.values(x), tuple(range(1, 2 * x.ndim, 2))
+                low[part.params], high[part.params] = values.min(axis=inside), values.max(axis=inside)
+    return low + 0.0, high + 0.0
+
+
+def _ends(rows: Array) -> Ends:
     return rows.min(axis=1).astype(np.float64), rows.max(axis=1).astype(np.float64)

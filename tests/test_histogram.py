@@ -4,6 +4,7 @@ import copy
 import functools
 import itertools
 import math
+import pickle
 from collections import Counter
 from fractions import Fraction
 
@@ -437,17 +438,107 @@ def test_a_bad_value_in_the_last_channel(small_parts, bad):
 # --- masses -------------------------------------------------------------------------------------------------
 
 
+def known(values):
+    values, counts = np.unique(np.asarray(values, np.float64) + 0.0, return_counts=True)
+    return dict(zip(values.tolist(), counts.tolist(), strict=True))
+
+
 @given(histogram_lists, few_bins)
 def test_masses_are_the_values(values, max_bins):
-    h = histogram_of(values, max_bins)
-    low, width, count, starts = h.masses()
+    """Exactly while they are few; after that, exactly at both ends and at 0, and each in a bin elsewhere."""
+    low, width, count, starts = histogram_of(values, max_bins).masses()
     assert starts.tolist() == [0, low.size]
-    assert (starts.dtype, count.dtype) == (np.int64, np.int64)
-    assert count.sum() == h.n
-    assert np.all(count > 0)
-    assert np.all(width >= 0)
-    if values:
-        assert low[0] == h.min
-        assert np.all(low[1:] >= low[:-1])
-        assert low[-1] <= h.max
-        assert low[-1] + width[-1] >= h.max - 1e-12 * abs(low[-1])
+    assert (low.dtype, width.dtype, count.dtype, starts.dtype) == (np.float64, np.float64, np.int64, np.int64)
+    expected = known(values)
+    if len(expected) > max_bins:
+        expected = {v: n for v, n in expected.items() if v in (0, min(expected), max(expected))}
+    points = width == 0
+    assert dict(zip(low[points].tolist(), count[points].tolist(), strict=True)) == expected
+    rest = [Fraction(value) for value in values if value not in expected]
+    for left, wide, number in zip(low[~points], width[~points], count[~points], strict=True):
+        right = Fraction(float(left)) + Fraction(float(wide)) * (1 + Fraction(2) ** -50)
+        inside = [value for value in rest if Fraction(float(left)) <= value < right]
+        assert len(inside) >= number > 0
+    assert count.sum() == len(values)
+    assert np.all(low[1:] >= low[:-1])
+
+
+@given(st.lists(histogram_lists, min_size=1, max_size=5), few_bins)
+def test_masses_of_any_tree(batches, max_bins):
+    whole = histogram_of(list(itertools.chain(*batches)), max_bins)
+    joined = functools.reduce(Histogram.__or__, [histogram_of(batch, max_bins) for batch in batches])
+    for found, expected in zip(joined.masses(), whole.masses(), strict=True):
+        np.testing.assert_array_equal(found, expected)
+
+
+def test_piles_of_clipped_activations():
+    x = np.clip(np.random.default_rng(0).standard_normal(200_000).astype(np.float32), 0, 6).repeat(2)
+    h = Histogram(64).update(x).update(np.float32([6.0]))
+    low, width, count, _ = h.masses()
+    assert (low[0], width[0], count[0]) == (0, 0, np.count_nonzero(x == 0))
+    assert (low[-1], width[-1], count[-1]) == (6, 0, 1 + np.count_nonzero(x == 6))
+    h.update(np.float32([-1.0]))
+    low, width, count, _ = h.masses()
+    assert count[(low == 0) & (width == 0)] == np.count_nonzero(x == 0)
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+@pytest.mark.parametrize("dtype", [np.int8, np.float32, np.float64], ids=lambda d: np.dtype(d).name)
+def test_a_first_look_does_not_decide(axis, dtype):
+    """Few values at first and many later, a channel of one value, and one that stays with few."""
+    rng = np.random.default_rng(0)
+    x = (rng.standard_normal((4, 150_000)) * 40).clip(-100, 100).astype(dtype)
+    x[0, :140_000], x[1], x[2] = 0, 7, np.round(x[2] / 30)
+    stack = count(x if axis == 0 else np.ascontiguousarray(x.T), Granularity.of(axis), 64, "raise")
+    for row, h in zip(x, stack.histograms(), strict=True):
+        expected = Histogram(64)
+        for part in np.array_split(row, 100):
+            expected.update(part)
+        assert h == expected
+    assert stack.exact.tolist() == [len(np.unique(row)) <= 64 for row in x]
+
+
+# --- copies, and 64 bits ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("values", [[], [1.0, 2.0], [0.5, 1.0, 2.0, 4.0]], ids=["empty", "exact", "bins"])
+@pytest.mark.parametrize(
+    "twin_of",
+    [copy.copy, copy.deepcopy, lambda h: pickle.loads(pickle.dumps(h))],
+    ids=["copy", "deepcopy", "pickle"],
+)
+def test_a_copy_is_equal_and_apart(values, twin_of):
+    h = histogram_of(values, 3)
+    twin = twin_of(h)
+    assert twin == h
+    twin.update([9.0]).merge(histogram_of([-7.0], 3))
+    assert h == histogram_of(values, 3)
+    assert twin == histogram_of([*values, 9.0, -7.0], 3)
+
+
+@pytest.mark.parametrize("name", ["n", "min", "max", "max_bins", "counts", "edges", "width"])
+def test_what_was_counted_cannot_be_assigned(name):
+    with pytest.raises(AttributeError):
+        setattr(histogram_of([1.0]), name, 3)
+
+
+def test_what_is_returned_is_the_caller_s_own():
+    h = histogram_of([1.0, 2.0])
+    for array in (h.counts, h.edges, *h.masses()):
+        array[...] = 0
+    assert h == histogram_of([1.0, 2.0])
+
+
+def test_bins_beyond_32_bits():
+    """Numbers of bins, and of values, that an int32 does not hold: what NumPy counts in on 32 bits."""
+    h = Histogram(4).update(1e9 + np.arange(3) / 2**10)
+    for part in (h._stack.bins.first, h._stack.bins.starts, h._stack.bins.counts, h._stack.n, h.counts):
+        assert part.dtype == np.int64
+    many = histogram_of([1e9, 1e9 + 2.0**-20, 1e9 + 2.0**-19], 2)
+    k, first, _ = reference.histogram([1e9, 1e9 + 2.0**-20, 1e9 + 2.0**-19], 2)
+    assert first > 2**31
+    assert (many._stack.bins.k[0], many._stack.bins.first[0]) == (k, first)
+    for _ in range(40):
+        many |= many
+    assert many.counts.sum() == many.masses().count.sum() == many.n == 3 * 2**40
+    assert all(part.dtype == np.int64 for part in many.masses()[2:])

@@ -9,6 +9,7 @@ from strategies import BAD_TYPES, FLOAT_TYPES, LAYOUTS, int_or_float_arrays
 
 from quantnotes import Range, histogram_range, minmax_range, shortest_range
 from quantnotes.checks import as_integers
+from quantnotes.granularity import Granularity
 
 pytestmark = pytest.mark.usefixtures("both_kernels")
 
@@ -228,3 +229,62 @@ def test_a_constant_has_a_degenerate_range(range_of, value, shape):
 def test_two_values_at_the_limits(range_of, pair):
     """Half of the data each: both are kept."""
     assert range_of(np.repeat(pair, 50)) == (float(pair[0]), float(pair[1]))
+
+
+# --- groups -------------------------------------------------------------------------------------------------
+
+GROUPINGS = [{"axis": (2, 0)}, {"axis": (0, 1, 2)}, {"axis": -1, "block_size": 3}]
+GROUPINGS += [
+    {"axis": (2, 0), "block_size": (3, 2)},
+    {"axis": 1, "block_size": 99},
+    {"axis": 0, "block_size": 1},
+]
+grouped = pytest.mark.parametrize("grouping", GROUPINGS, ids=str)
+
+
+@each
+@grouped
+@pytest.mark.parametrize("dtype", [*FLOAT_TYPES, np.int8], ids=lambda d: np.dtype(d).name)
+@pytest.mark.parametrize("nan", ["raise", "ignore"])
+def test_each_group_has_the_range_that_it_has_alone(range_of, grouping, dtype, nan):
+    """Also with NaN to ignore, in types that warn of them (warnings are errors here)."""
+    x = (sample() * 30).astype(dtype)
+    x[0, 0], x[1, 1, :2] = 0, -0.0
+    if nan == "ignore" and dtype is not np.int8:
+        x[1:3, 2, 5], x[4, ::2, 1] = np.nan, np.nan
+        if grouping == {"axis": (0, 1, 2)}:  # each value is a group
+            with pytest.raises(ValueError, match="nothing but NaN"):
+                range_of(x, **grouping, nan=nan)
+            return
+    found = range_of(x, **grouping, nan=nan)
+    granularity = Granularity.of(**grouping)
+    assert found.rmin.shape == found.rmax.shape == granularity.shape(x.shape)
+    for place, rows in granularity.group(x):
+        alone = [range_of(row, nan=nan) for row in rows]
+        for end, expected in zip(found, np.transpose(alone), strict=True):
+            assert end.dtype == np.float64
+            np.testing.assert_array_equal(end[place].ravel(), expected)
+            assert not np.signbit(end[end == 0]).any()
+
+
+@each
+@pytest.mark.parametrize(
+    "grouping", [{}, {"axis": 0}, {"axis": 1, "block_size": 2}, {"axis": (0, 1)}], ids=str
+)
+@pytest.mark.parametrize("x", [[[-0.0, -0.0, -0.0]], [[-1.0, -0.0, -0.0]], [[-0.0, -0.0, 1.0]]], ids=str)
+def test_no_end_is_negative_zero(range_of, grouping, x):
+    for end in map(np.asarray, range_of(np.float32(x), **grouping)):
+        assert not np.signbit(end[end == 0]).any()
+
+
+@each
+@pytest.mark.parametrize("grouping", [{"axis": 0}, *GROUPINGS], ids=str)
+@pytest.mark.parametrize("bad", [np.longdouble("1e400"), np.inf, np.nan], ids=str)
+def test_what_no_group_may_hold(range_of, grouping, bad):
+    x = np.ones((3, 4, 5), np.longdouble)
+    x[2, 3, 4] = bad
+    with pytest.raises(ValueError, match=r"1 NaN|infinity"):
+        range_of(x, **grouping)
+    if not np.isnan(bad):
+        with pytest.raises(ValueError, match="infinity"):
+            range_of(x, **grouping, nan="ignore")

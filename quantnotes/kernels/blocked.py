@@ -156,7 +156,7 @@ def minmax(x: Array, compute: DType, axis: int | None = None) -> tuple[Array, Ar
                 low, high = np.minimum(low, block.min()), np.maximum(high, block.max())
     elif x.size:
         others = tuple(i for i in range(x.ndim) if i != axis)
-        with np.errstate(invalid="ignore"):  # of a NaN in bfloat16
+        with np.errstate(invalid="ignore", over="ignore"):  # of a NaN in bfloat16, and of longdouble
             low, high = x.min(axis=others).astype(np.float64), x.max(axis=others).astype(np.float64)
     else:
         low, high = np.full(x.shape[axis], np.inf), np.full(x.shape[axis], -np.inf)
