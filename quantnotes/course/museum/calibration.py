@@ -67,102 +67,80 @@ def _histogram(x: Any) -> Histogram:
     return Histogram().update(data[~np.isnan(data)])
 
 
-@HALL.wrap(
-    "percentile_range",
-    mistake="100 - percentile is cut from each side, instead of half of it",
-    effect="twice as much is clipped as was asked for; with symmetric data nothing looks odd",
-    exhibit=ASKED,
-)
+@HALL.wrap("percentile_range", ASKED)
 def cut_twice(right: Any, x: Any, percentile: Any = 99.99, **options: Any) -> Any:
+    """100 - percentile is cut from each side, instead of half of it
+    twice as much is clipped as was asked for; with symmetric data nothing looks odd
+    """
     found = right(x, percentile, **options)
     return found if percentile < 50 else right(x, 2 * percentile - 100, **options)
 
 
-@HALL.wrap(
-    "percentile_range",
-    mistake="the share to keep is taken for the share to cut",
-    effect="the range closes in on the median, and Z goes to an end of the grid",
-    exhibit=ASKED,
-    report="microsoft/onnxruntime#10847",
-)
+@HALL.wrap("percentile_range", ASKED, report="microsoft/onnxruntime#10847")
 def kept_for_cut(right: Any, x: Any, percentile: Any = 99.99, **options: Any) -> Any:
+    """the share to keep is taken for the share to cut
+    the range closes in on the median, and Z goes to an end of the grid
+    """
     found = right(x, percentile, **options)
     return found if percentile == 50 else right(x, 100 - percentile, **options)
 
 
-@HALL.wrap(
-    "percentile_range",
-    mistake="of the bin in which the percentile lies, the edge nearer to 0 is returned",
-    effect="right for an array; from a histogram the range is a bin too narrow, and keeps too little",
-    exhibit=BINNED,
-)
+@HALL.wrap("percentile_range", BINNED)
 def inner_edge(right: Any, x: Any, percentile: Any = 99.99, **options: Any) -> Any:
+    """of the bin in which the percentile lies, the edge nearer to 0 is returned
+    right for an array; from a histogram the range is a bin too narrow, and keeps too little
+    """
     low, high = found = right(x, percentile, **options)
     if not isinstance(x, Histogram) or percentile == 100 or high - low <= 2 * x.width:
         return found
     return Range(low + x.width, high - x.width)
 
 
-@HALL.wrap(
-    "Calibrator.observe",
-    mistake="a calibrator that has seen data returns at once",
-    effect="the first batch alone sets the range, however many follow",
-    exhibit=_batched("minmax"),
-)
+@HALL.wrap("Calibrator.observe", _batched("minmax"))
 def first_batch_alone(right: Any, self: Any, batch: Any) -> Any:
+    """a calibrator that has seen data returns at once
+    the first batch alone sets the range, however many follow
+    """
     return self if self.n else right(self, batch)
 
 
-@HALL.wrap(
-    "Calibrator.observe",
-    mistake="of each batch only its smallest and largest value are kept",
-    effect="right for min-max; of the other methods the answer changes with the size of the batches",
-    exhibit=_batched("percentile", percentile=95.0),
-    report="NVIDIA/Model-Optimizer#619",
-)
+@HALL.wrap("Calibrator.observe", _batched("percentile", percentile=95.0), report="NVIDIA/Model-Optimizer#619")
 def ends_of_each_batch(right: Any, self: Any, batch: Any) -> Any:
+    """of each batch only its smallest and largest value are kept
+    right for min-max; of the other methods the answer changes with the size of the batches
+    """
     array = as_real(batch, "batch")
     if self.axis is None and array.size:
         array = np.array(minmax_range(array, nan=self.nan))
     return right(self, array)
 
 
-@HALL.wrap(
-    "entropy_range",
-    mistake="both distributions are made of the bins with the outliers folded in",
-    effect="what is cut off costs nothing: the narrowest clip, a sixteenth of the largest value, wins",
-    exhibit=CLIPS,
-    per_tensor=True,
-)
+@HALL.wrap("entropy_range", CLIPS, per_tensor=True)
 def outliers_in_both_distributions(right: Any, x: Any, grid: Any = INT8, **options: Any) -> Any:
+    """both distributions are made of the bins with the outliers folded in
+    what is cut off costs nothing: the narrowest clip, a sixteenth of the largest value, wins
+    """
     low, _ = right(x, grid, **options)
     _, width = _histogram(x).magnitudes()
     end = min(_levels(grid, low) * width, max(map(abs, _ends(x))))  # as many bins as levels: P is Q
     return Range(-end if low < 0 else 0.0, end)
 
 
-@HALL.wrap(
-    "entropy_range",
-    mistake="as many bins as levels: there is one candidate, the whole range",
-    effect="min-max under another name",
-    exhibit=CLIPS,
-    per_tensor=True,
-)
+@HALL.wrap("entropy_range", CLIPS, per_tensor=True)
 def a_single_candidate(right: Any, x: Any, grid: Any = INT8, **options: Any) -> Any:
+    """as many bins as levels: there is one candidate, the whole range
+    min-max under another name
+    """
     low, _ = right(x, grid, **options)
     end = max(map(abs, _ends(x)))
     return Range(-end if low < 0 else 0.0, end)
 
 
-@HALL.wrap(
-    "entropy_range",
-    mistake="i // levels bins go to every level, and all that is left over to the last",
-    effect="the last level is too coarse unless i is a multiple: the curve of divergences is a saw",
-    exhibit=CLIPS,
-    report="BUG1989/caffe-int8-convert-tools#43",
-    per_tensor=True,
-)
+@HALL.wrap("entropy_range", CLIPS, report="BUG1989/caffe-int8-convert-tools#43", per_tensor=True)
 def remainder_in_the_last_level(right: Any, x: Any, grid: Any = INT8, **options: Any) -> Any:
+    """i // levels bins go to every level, and all that is left over to the last
+    the last level is too coarse unless i is a multiple: the curve of divergences is a saw
+    """
     low, _ = right(x, grid, **options)
     (counts, width), levels = _histogram(x).magnitudes(), _levels(grid, low)
     clips = np.arange(counts.size, min(levels, counts.size) - 1, -1)
@@ -172,14 +150,11 @@ def remainder_in_the_last_level(right: Any, x: Any, grid: Any = INT8, **options:
     return Range(-end if low < 0 else 0.0, end)
 
 
-@HALL.wrap(
-    "mse_range",
-    mistake="the search ends at half of the largest value",
-    effect="right at 8 bits; with few codes, or one far outlier, the best clip lies below and is never tried",
-    exhibit=BEST,
-    per_tensor=True,
-)
+@HALL.wrap("mse_range", BEST, per_tensor=True)
 def never_below_half(right: Any, x: Any, grid: Any = INT8, scheme: Any = "asymmetric", **options: Any) -> Any:
+    """the search ends at half of the largest value
+    right at 8 bits; with few codes, or one far outlier, the best clip lies below and is never tried
+    """
     low, high = right(x, grid, scheme, **options)
     own_low, own_high = _ends(x)
     if scheme == "asymmetric":
@@ -188,16 +163,13 @@ def never_below_half(right: Any, x: Any, grid: Any = INT8, scheme: Any = "asymme
     return Range(min(low, -half) if low < 0 else 0.0, max(high, half))
 
 
-@HALL.wrap(
-    "mse_range",
-    mistake="the rounding error is taken for S**2 / 12 per value",
-    effect="fine steps are rated well; where most values lie within a step, that formula is far off",
-    exhibit=BEST,
-    per_tensor=True,
-)
+@HALL.wrap("mse_range", BEST, per_tensor=True)
 def rounding_by_formula(
     right: Any, x: Any, grid: Any = INT8, scheme: Any = "asymmetric", **options: Any
 ) -> Any:
+    """the rounding error is taken for S**2 / 12 per value
+    fine steps are rated well; where most values lie within a step, that formula is far off
+    """
     found = right(x, grid, scheme, **options)
     if isinstance(x, Histogram) or scheme == "asymmetric" or found.rmin == 0:
         return found

@@ -1,7 +1,8 @@
 """What a specimen of the museum is, and how a hall makes one of a wrong line.
 
 A specimen is a right function but for one step. Either it wraps the right one, which comes as its first
-argument (`Hall.wrap`), or it replaces a formula of it (`Hall.replace`), one of those in `formulas`.
+argument (`Hall.wrap`), or it replaces a formula of it (`Hall.replace`), one of those in `formulas`. The two
+lines of its docstring are its label: the mistake, and what it does to a tensor.
 
 Not covered: speed and memory, which the library itself takes care of.
 """
@@ -140,14 +141,7 @@ class Hall:
         self.specimens: list[Specimen] = []
 
     def wrap(
-        self,
-        target: str,
-        mistake: str,
-        effect: str,
-        exhibit: Exhibit,
-        report: str | None = None,
-        *,
-        per_tensor: bool = False,
+        self, target: str, exhibit: Exhibit, *, report: str | None = None, per_tensor: bool = False
     ) -> Callable[[Function], Specimen]:
         """Make a specimen of the function below, which is given the right function and its arguments.
 
@@ -161,36 +155,35 @@ class Hall:
                     return right(*args, **options)
                 return function(right, *args, **options)
 
-            return self._collect(function, wrong, right, (target, mistake, effect, exhibit, report))
+            return self._collect(function, wrong, target, exhibit, report)
 
         return collect
 
     def replace(
-        self, target: str, mistake: str, effect: str, exhibit: Exhibit, report: str | None = None
+        self, target: str, exhibit: Exhibit, *, report: str | None = None
     ) -> Callable[[Function], Specimen]:
         """Make a specimen of the function below, which replaces a formula of the target."""
-        right = _public(f"quantnotes.{target}")
 
         def collect(function: Function) -> Specimen:
             wrong = FORMULAS[target](function)
-            return self._collect(function, wrong, right, (target, mistake, effect, exhibit, report))
+            return self._collect(function, wrong, target, exhibit, report)
 
         return collect
 
     def _collect(
-        self, function: Function, wrong: Function, right: Function, label: tuple[Any, ...]
+        self, function: Function, wrong: Function, target: str, exhibit: Exhibit, report: str | None
     ) -> Specimen:
         @functools.wraps(function)  # its source is what a visitor wants to see
         def quiet(*args: Any, **options: Any) -> Any:
             with np.errstate(all="ignore"):  # a wrong cast is to be seen in its result
                 return wrong(*args, **options)
 
-        quiet.__signature__ = inspect.signature(right)  # type: ignore[attr-defined]
-        target, *texts = label
+        target = f"quantnotes.{target}"
+        quiet.__signature__ = inspect.signature(_public(target))  # type: ignore[attr-defined]
         name = function.__name__.replace("_", " ")
-        found = Specimen(name, self.name, f"quantnotes.{target}", quiet, *texts)
-        self.specimens.append(found)
-        return found
+        mistake, effect = (inspect.getdoc(function) or "").splitlines()
+        self.specimens.append(Specimen(name, self.name, target, quiet, mistake, effect, exhibit, report))
+        return self.specimens[-1]
 
 
 def library(wrong: Mapping[str, Function] | None = None) -> SimpleNamespace:

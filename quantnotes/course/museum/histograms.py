@@ -79,14 +79,11 @@ def _after(right: Any, h: Histogram, x: Any, nan: Any) -> Histogram:
     return after
 
 
-@HALL.wrap(
-    "Histogram.update",
-    mistake="counts are kept in float32",
-    effect="from 2**24 values in a bin on, one more adds nothing: frequent values are forgotten",
-    exhibit=MANY,
-    report="NVIDIA/TensorRT#2757",
-)
+@HALL.wrap("Histogram.update", MANY, report="NVIDIA/TensorRT#2757")
 def counts_in_float32(right: Any, self: Any, x: Any, nan: Any = "raise") -> Any:
+    """counts are kept in float32
+    from 2**24 values in a bin on, one more adds nothing: frequent values are forgotten
+    """
     after = _after(right, self, x, nan)
     if not after.n or after.counts.max() <= 2**24:
         return right(self, x, nan)
@@ -97,25 +94,23 @@ def counts_in_float32(right: Any, self: Any, x: Any, nan: Any = "raise") -> Any:
     return right(self, data[place < 2**24 - (after.counts - new)[bins]])
 
 
-@HALL.wrap(
-    "Histogram.update",
-    mistake="truncates to the bin's number instead of floor",
-    effect="the bin of 0 takes in the one below it, and what is negative moves up by one bin",
-    exhibit=_counts(_BELL),
-)
+@HALL.wrap("Histogram.update", _counts(_BELL))
 def bins_by_truncation(right: Any, self: Any, x: Any, nan: Any = "raise") -> Any:
+    """truncates to the bin's number instead of floor
+    the bin of 0 takes in the one below it, and what is negative moves up by one bin
+    """
     width, data = _after(right, self, x, nan).width, _values(x)
     moved = np.where((data < 0) & (data % width != 0), np.minimum(data + width, 0.0), data)
     return right(self, np.where(data == data.min(initial=0.0), data, moved))  # the range is right
 
 
 @HALL.wrap(
-    "Histogram.update",
-    mistake="the last bin takes in its right edge, as np.histogram's does",
-    effect="a batch's largest value, if it is a round one, is counted one bin too low: batches matter",
-    exhibit=_counts([0.0, 1.0, 2.0, 3.0], [0.0, 1.0, 2.0, 3.0, 5.0], bins=8, low=0.0, high=6.0),
+    "Histogram.update", _counts([0.0, 1.0, 2.0, 3.0], [0.0, 1.0, 2.0, 3.0, 5.0], bins=8, low=0.0, high=6.0)
 )
 def right_edge_taken_in(right: Any, self: Any, x: Any, nan: Any = "raise") -> Any:
+    """the last bin takes in its right edge, as np.histogram's does
+    a batch's largest value, if it is a round one, is counted one bin too low: batches matter
+    """
     width, data = _after(right, self, x, nan).width, _values(x)
     at_the_edge = (
         (data == data.max(initial=-np.inf)) & (data % width == 0) & (data > data.min(initial=np.inf))
@@ -123,24 +118,20 @@ def right_edge_taken_in(right: Any, self: Any, x: Any, nan: Any = "raise") -> An
     return right(self, np.where(at_the_edge, np.nextafter(data, -np.inf), data))
 
 
-@HALL.wrap(
-    "Histogram.update",
-    mistake="the first batch sets the range, and later values are clipped to it",
-    effect="right if the first batch is typical; after a batch of zeros nothing else is ever seen",
-    exhibit=_counts(_BELL[:20], _BELL[20:]),
-)
+@HALL.wrap("Histogram.update", _counts(_BELL[:20], _BELL[20:]))
 def range_of_the_first_batch(right: Any, self: Any, x: Any, nan: Any = "raise") -> Any:
+    """the first batch sets the range, and later values are clipped to it
+    right if the first batch is typical; after a batch of zeros nothing else is ever seen
+    """
     _after(right, self, x, nan)  # the checks
     return right(self, np.clip(as_real(x), self.min, self.max) if self.n else x, nan)
 
 
-@HALL.wrap(
-    "Histogram.merge",
-    mistake="bins are added by their number in the list, not by where they lie",
-    effect="right for histograms of one range; else the second is moved to where the first begins",
-    exhibit=MERGED,
-)
+@HALL.wrap("Histogram.merge", MERGED)
 def bins_added_by_number(right: Any, self: Any, other: Any) -> Any:
+    """bins are added by their number in the list, not by where they lie
+    right for histograms of one range; else the second is moved to where the first begins
+    """
     total = right(right(Histogram(self.max_bins), self), other)
     width = total.width
     apart = np.floor(self.min / width) - np.floor(other.min / width) if self.n and other.n else 0.0
@@ -150,15 +141,11 @@ def bins_added_by_number(right: Any, self: Any, other: Any) -> Any:
     return self.update(np.clip(moved, total.min, total.max))
 
 
-@HALL.wrap(
-    "histogram_range",
-    mistake="counts[left:right] leaves out the last bin before anything is trimmed",
-    effect="what lies in the last of 100 bins is lost: half of the data, if half are at the maximum",
-    exhibit=HALF_AT_MAXIMUM,
-    report="the note, section 5",
-    per_tensor=True,
-)
+@HALL.wrap("histogram_range", HALF_AT_MAXIMUM, report="the note, section 5", per_tensor=True)
 def last_bin_dropped(right: Any, x: Any, keep: Any = 0.99, bins: Any = 100, **options: Any) -> Any:
+    """counts[left:right] leaves out the last bin before anything is trimmed
+    what lies in the last of 100 bins is lost: half of the data, if half are at the maximum
+    """
     found = right(x, keep, bins, **options)
     if isinstance(x, Histogram) or keep == 1:
         return found
@@ -167,15 +154,11 @@ def last_bin_dropped(right: Any, x: Any, keep: Any = 0.99, bins: Any = 100, **op
     return right(left, keep, bins) if left.size else found
 
 
-@HALL.wrap(
-    "histogram_range",
-    mistake="asks whether enough is left before a bin goes, not whether it would be after",
-    effect="the last step goes below what was to be kept, by as much as is in a bin",
-    exhibit=KEPT,
-    report="the note, section 5",
-    per_tensor=True,
-)
+@HALL.wrap("histogram_range", KEPT, report="the note, section 5", per_tensor=True)
 def one_step_too_far(right: Any, x: Any, keep: Any = 0.99, bins: Any = 100, **options: Any) -> Any:
+    """asks whether enough is left before a bin goes, not whether it would be after
+    the last step goes below what was to be kept, by as much as is in a bin
+    """
     low, high = found = right(x, keep, bins, **options)
     if isinstance(x, Histogram) or keep == 1:
         return found
@@ -184,15 +167,11 @@ def one_step_too_far(right: Any, x: Any, keep: Any = 0.99, bins: Any = 100, **op
     return minmax_range(inside) if inside.size else found
 
 
-@HALL.wrap(
-    "histogram_range",
-    mistake="takes len(x) for the number of values",
-    effect="right in one dimension; of a matrix, as many times too little is kept as it has columns",
-    exhibit=KEPT_OF_TWO_DIMENSIONS,
-    report="the note, section 5",
-    per_tensor=True,
-)
+@HALL.wrap("histogram_range", KEPT_OF_TWO_DIMENSIONS, report="the note, section 5", per_tensor=True)
 def length_for_size(right: Any, x: Any, keep: Any = 0.99, bins: Any = 100, **options: Any) -> Any:
+    """takes len(x) for the number of values
+    right in one dimension; of a matrix, as many times too little is kept as it has columns
+    """
     found = right(x, keep, bins, **options)
     if isinstance(x, Histogram) or as_real(x).ndim < 2:
         return found

@@ -78,50 +78,41 @@ PACKED = Exhibit(
 )
 
 
-@HALL.replace(
-    "int_matmul",
-    mistake="pairs of products are added in int16, which saturates",
-    effect="right while codes are small; two products of 255 and 127 give 32767 instead of 64770",
-    exhibit=PAIR,
-    report="uxlfoundation/oneDNN#518",
-)
+@HALL.replace("int_matmul", PAIR, report="uxlfoundation/oneDNN#518")
 def pairs_in_int16(products: Array) -> Any:
+    """pairs of products are added in int16, which saturates
+    right while codes are small; two products of 255 and 127 give 32767 instead of 64770
+    """
     even, odd = products[..., ::2, :], np.zeros_like(products[..., ::2, :])
     odd[..., : products.shape[-2] // 2, :] = products[..., 1::2, :]
     return np.clip(even + odd, -(2**15), 2**15 - 1).sum(axis=-2)
 
 
-@HALL.replace(
-    "int_matmul",
-    mistake="the products are summed in float32",
-    effect="right up to 2**24; beyond, the last bits of long sums are lost",
-    exhibit=LONG,
-)
+@HALL.replace("int_matmul", LONG)
 def sums_in_float32(products: Array) -> Any:
+    """the products are summed in float32
+    right up to 2**24; beyond, the last bits of long sums are lost
+    """
     if not products.shape[-2]:
         return products.sum(axis=-2)
     return np.add.accumulate(products.astype(np.float32), axis=-2)[..., -1, :].astype(np.int64)
 
 
-@HALL.wrap(
-    "int_matmul",
-    mistake="the fourth term, K Zx Zw, is forgotten",
-    effect="right as long as one of the two is symmetric; else every sum is off by the same number",
-    exhibit=_over_zero_points(10),
-)
+@HALL.wrap("int_matmul", _over_zero_points(10))
 def fourth_term_forgotten(right: Any, *operands: Any, bias: Any = None) -> Any:
+    """the fourth term, K Zx Zw, is forgotten
+    right as long as one of the two is symmetric; else every sum is off by the same number
+    """
     return (right(*operands, bias=bias) - matmul_terms(*operands).k_zx_zw).astype(np.int32)
 
 
-@HALL.wrap(
-    "int_matmul",
-    mistake="the two zero points are exchanged in the cross terms",
-    effect="right if they are equal, and if both are 0",
-    exhibit=_over_zero_points(20),
-)
+@HALL.wrap("int_matmul", _over_zero_points(20))
 def zero_points_exchanged(
     right: Any, qx: Any, qw: Any, x_params: Any, w_params: Any, *, bias: Any = None
 ) -> Any:
+    """the two zero points are exchanged in the cross terms
+    right if they are equal, and if both are 0
+    """
     found = right(qx, qw, x_params, w_params, bias=bias)
     if x_params.axis is not None or w_params.axis is not None:
         return found
@@ -130,92 +121,74 @@ def zero_points_exchanged(
     return np.asarray(sums if bias is None else sums + np.asarray(bias)).astype(np.int32)
 
 
-@HALL.wrap(
-    "quantize_bias",
-    mistake="rounded in units of Sw, not of the accumulator's Sx Sw",
-    effect="right if Sx is 1; else every output is moved by a bias that is Sx times as large as it should be",
-    exhibit=BIAS,
-)
+@HALL.wrap("quantize_bias", BIAS)
 def bias_without_sx(right: Any, bias: Any, x_params: Any, w_params: Any) -> Any:
+    """rounded in units of Sw, not of the accumulator's Sx Sw
+    right if Sx is 1; else every output is moved by a bias that is Sx times as large as it should be
+    """
     right(bias, x_params, w_params)  # the checks
     return right(bias, QuantParams(1.0, 0, x_params.grid), w_params)
 
 
-@HALL.wrap(
-    "fixed_point_multiplier",
-    mistake="the shift loses its sign",
-    effect="right for m below 1, as nearly all are; an m above 1 becomes a small one",
-    exhibit=MULTIPLIERS,
-)
+@HALL.wrap("fixed_point_multiplier", MULTIPLIERS)
 def shift_without_its_sign(right: Any, m: Any) -> Any:
+    """the shift loses its sign
+    right for m below 1, as nearly all are; an m above 1 becomes a small one
+    """
     m0, shift = right(m)
     return m0, abs(shift)
 
 
-@HALL.wrap(
-    "fixed_point_multiplier",
-    mistake="the exponent is taken from log2, and m0 clamped to int32 where m is a power of two",
-    effect="m is too small by 2**-31 there: exact halves are no ties any more, and half of them go down",
-    exhibit=_scaled(0.5),
-)
+@HALL.wrap("fixed_point_multiplier", _scaled(0.5))
 def clamped_at_powers_of_two(right: Any, m: Any) -> Any:
+    """the exponent is taken from log2, and m0 clamped to int32 where m is a power of two
+    m is too small by 2**-31 there: exact halves are no ties any more, and half of them go down
+    """
     m0, shift = right(m)
     power = np.asarray(m0) == 2**30
     m0, shift = np.where(power, 2**31 - 1, m0).astype(np.int32), shift + power
     return (m0, shift) if np.ndim(m) else (np.int32(m0), int(shift))
 
 
-@HALL.replace(
-    "requantize",
-    mistake="rounds twice: to 31 bits, and after the shift",
-    effect="what is a little below one half is made one half by the first, and rounded up by the second",
-    exhibit=_scaled(0.07),
-    report="tensorflow/tensorflow#25087",
-)
+@HALL.replace("requantize", _scaled(0.07), report="tensorflow/tensorflow#25087")
 def rounded_twice(product: Array, places: Array) -> Any:
+    """rounds twice: to 31 bits, and after the shift
+    what is a little below one half is made one half by the first, and rounded up by the second
+    """
     shift = places - 31
     high = (product * 2 ** np.maximum(-shift, 0) + 2**30) >> 31
     return (high + (np.int64(1) << np.maximum(shift, 0) >> 1)) >> np.maximum(shift, 0)
 
 
-@HALL.replace(
-    "requantize",
-    mistake="the shift to the right rounds nothing: it is a floor",
-    effect="all codes are too low by half a step on average, and the mean adds up in the next layer",
-    exhibit=_scaled(0.3),
-)
+@HALL.replace("requantize", _scaled(0.3))
 def shifted_without_rounding(product: Array, places: Array) -> Any:
+    """the shift to the right rounds nothing: it is a floor
+    all codes are too low by half a step on average, and the mean adds up in the next layer
+    """
     return product >> places
 
 
-@HALL.replace(
-    "requantize",
-    mistake="one half is added before the shift: ties go up, not to even",
-    effect="with exact multipliers, such as powers of two, every other tie is not the float network's",
-    exhibit=_scaled(0.25),
-)
+@HALL.replace("requantize", _scaled(0.25))
 def ties_up(product: Array, places: Array) -> Any:
+    """one half is added before the shift: ties go up, not to even
+    with exact multipliers, such as powers of two, every other tie is not the float network's
+    """
     return (product + (np.int64(1) << (places - 1))) >> places
 
 
-@HALL.wrap(
-    "unpack_int4",
-    mistake="the sign of four bits is not carried into eight",
-    effect="right for codes from 0 to 7; -1 comes back as 15",
-    exhibit=UNPACKED,
-    report="onnxruntime/onnxruntime-qnn#728",
-)
+@HALL.wrap("unpack_int4", UNPACKED, report="onnxruntime/onnxruntime-qnn#728")
 def sign_not_extended(right: Any, packed: Any, shape: Any = None, signed: Any = True) -> Any:
+    """the sign of four bits is not carried into eight
+    right for codes from 0 to 7; -1 comes back as 15
+    """
     codes = right(packed, shape, signed=False)
     return codes.astype(np.int8) if signed else codes
 
 
-@HALL.wrap(
-    "pack_int4",
-    mistake="the first code goes into the high half of the byte",
-    effect="its own unpacking undoes it; a runtime that reads by ONNX's order finds neighbours exchanged",
-    exhibit=PACKED,
-)
+@HALL.wrap("pack_int4", PACKED)
 def high_half_first(right: Any, codes: Any) -> Any:
+    """the first code goes into the high half of the byte
+    its own unpacking undoes it; a runtime that reads by ONNX's order finds neighbours exchanged
+    """
     packed = right(codes)
     return packed >> 4 | packed << 4

@@ -47,6 +47,12 @@ def _constants(qn: Any) -> Any:
     return [qn.fake_quantize(v, qn.asymmetric_params(v, v), dtype=np.float64).item() for v in CONSTANTS]
 
 
+LARGER_BELOW = _over(-6.0, 2.0, "symmetric", "real value, range -6 to 2")
+UPPER_END = _near_one(-1.0, "symmetric")
+LAST_STEP = _near_one(0.0, "asymmetric")
+SMALL = _over(-1.0, 1.0, "asymmetric", "real value, in hundredths", unit=1e-2)
+TINY = _over(-1.0, 1.0, "asymmetric", "real value, in units of 1e-5", unit=1e-5)
+CONSTANT = Exhibit(_constants, CONSTANTS, "a constant tensor's value", "decoded")
 INTEGERS = Exhibit(
     lambda qn: [qn.symmetric_params(low, np.int8(10)).scale for low in BYTES],
     BYTES,
@@ -78,45 +84,39 @@ LOWER = Exhibit(
 
 @HALL.replace(
     "symmetric_params",
-    mistake="|rmax| instead of max(|rmin|, |rmax|)",
-    effect="a larger negative side is cut off at -rmax",
-    exhibit=_over(-6.0, 2.0, "symmetric", "real value, range -6 to 2"),
+    LARGER_BELOW,
     report="the note, section 3",
 )
 def the_upper_end_alone(low: Array, high: Array, grid: IntGrid) -> tuple[Array, Array]:
+    """|rmax| instead of max(|rmin|, |rmax|)
+    a larger negative side is cut off at -rmax
+    """
     return np.abs(high) / grid.qmax, 0.0 * high
 
 
-@HALL.replace(
-    "symmetric_params",
-    mistake="divides by |qmin| = 128 instead of qmax = 127",
-    effect="the largest positive value is cut by a step; the lowest code, which has no mirror, is used",
-    exhibit=_near_one(-1.0, "symmetric"),
-)
+@HALL.replace("symmetric_params", UPPER_END)
 def divided_by_128(low: Array, high: Array, grid: IntGrid) -> tuple[Array, Array]:
+    """divides by |qmin| = 128 instead of qmax = 127
+    the largest positive value is cut by a step; the lowest code, which has no mirror, is used
+    """
     return np.maximum(np.abs(low), np.abs(high)) / max(grid.qmax, -grid.qmin), 0.0 * high
 
 
-@HALL.wrap(
-    "symmetric_params",
-    mistake="np.abs in the type that the ends come in",
-    effect="right for floats; of int8 data, abs(-128) is -128, and the other end is taken",
-    exhibit=INTEGERS,
-)
+@HALL.wrap("symmetric_params", INTEGERS)
 def magnitude_of_an_int8(right: Any, rmin: Any, rmax: Any, *grid: Any, **options: Any) -> Any:
+    """np.abs in the type that the ends come in
+    right for floats; of int8 data, abs(-128) is -128, and the other end is taken
+    """
     right(rmin, rmax, *grid, **options)  # the checks
     end = np.maximum(np.abs(as_real(rmin)), np.abs(as_real(rmax))).astype(np.float64)
     return right(0.0 * end, np.abs(end), *grid, **options)
 
 
-@HALL.replace(
-    "asymmetric_params",
-    mistake="divides by the number of codes, 256, instead of the steps between them, 255",
-    effect="the grid is too short by one step, which is missing at one end of the range",
-    exhibit=_near_one(0.0, "asymmetric"),
-    report="onnx/tensorflow-onnx#189",
-)
+@HALL.replace("asymmetric_params", LAST_STEP, report="onnx/tensorflow-onnx#189")
 def divided_by_the_codes(low: Array, high: Array, grid: IntGrid, anchor: str) -> tuple[Array, Array]:
+    """divides by the number of codes, 256, instead of the steps between them, 255
+    the grid is too short by one step, which is missing at one end of the range
+    """
     low, high = widened(low, high)
     scale = (high - low) / grid.codes
     return scale, zero_point(low, high, scale, grid, anchor)
@@ -124,12 +124,13 @@ def divided_by_the_codes(low: Array, high: Array, grid: IntGrid, anchor: str) ->
 
 @HALL.replace(
     "asymmetric_params",
-    mistake="an epsilon of 2**-7 under the scale, against a division by 0",
-    effect="right for data of usual size; a tensor of small values is flattened to a few codes, or to zeros",
-    exhibit=_over(-1.0, 1.0, "asymmetric", "real value, in hundredths", unit=1e-2),
+    SMALL,
     report="pytorch/ao#4534",
 )
 def epsilon_under_the_scale(low: Array, high: Array, grid: IntGrid, anchor: str) -> tuple[Array, Array]:
+    """an epsilon of 2**-7 under the scale, against a division by 0
+    right for data of usual size; a tensor of small values is flattened to a few codes, or to zeros
+    """
     low, high = widened(low, high)
     scale = np.maximum((high - low) / (grid.codes - 1), 2.0**-7)
     return scale, zero_point(low, high, scale, grid, anchor)
@@ -137,12 +138,13 @@ def epsilon_under_the_scale(low: Array, high: Array, grid: IntGrid, anchor: str)
 
 @HALL.replace(
     "asymmetric_params",
-    mistake="S is kept in float16",
-    effect="three digits are left of it, so the ends miss by codes; below 6e-8 it is 0, past 65504 infinite",
-    exhibit=_over(-1.0, 1.0, "asymmetric", "real value, in units of 1e-5", unit=1e-5),
+    TINY,
     report="apple/coremltools#2851",
 )
 def scale_in_half(low: Array, high: Array, grid: IntGrid, anchor: str) -> tuple[Array, Array]:
+    """S is kept in float16
+    three digits are left of it, so the ends miss by codes; below 6e-8 it is 0, past 65504 infinite
+    """
     low, high = widened(low, high)
     scale = ((high - low) / (grid.codes - 1)).astype(np.float16).astype(np.float64)
     scale = np.minimum(scale, 65504.0)  # an infinite one would be seen at once
@@ -151,24 +153,23 @@ def scale_in_half(low: Array, high: Array, grid: IntGrid, anchor: str) -> tuple[
 
 @HALL.replace(
     "asymmetric_params",
-    mistake="S = 1 wherever rmin equals rmax, not only for zeros",
-    effect="a constant tensor of 0.3 becomes 0; one of 500 is cut at the end of the grid",
-    exhibit=Exhibit(_constants, CONSTANTS, "a constant tensor's value", "decoded"),
+    CONSTANT,
     report="harvard-edge/cs249r_book#1444",
 )
 def constants_have_scale_one(low: Array, high: Array, grid: IntGrid, anchor: str) -> tuple[Array, Array]:
+    """S = 1 wherever rmin equals rmax, not only for zeros
+    a constant tensor of 0.3 becomes 0; one of 500 is cut at the end of the grid
+    """
     constant, (low, high) = low == high, widened(low, high)
     scale = np.where(constant, 1.0, (high - low) / (grid.codes - 1))
     return scale, zero_point(low, high, scale, grid, anchor)
 
 
-@HALL.wrap(
-    "minmax_range",
-    mistake="axis is given to np.min: it is reduced, not kept",
-    effect="on a square weight the shape is right and the ranges are those of the columns",
-    exhibit=PER_ROW,
-)
+@HALL.wrap("minmax_range", PER_ROW)
 def axis_reduced(right: Any, x: Any, *, axis: Any = None, block_size: Any = None, nan: Any = "raise") -> Any:
+    """axis is given to np.min: it is reduced, not kept
+    on a square weight the shape is right and the ranges are those of the columns
+    """
     found = right(x, axis=axis, block_size=block_size, nan=nan)
     if axis is None or block_size is not None:
         return found
@@ -176,24 +177,20 @@ def axis_reduced(right: Any, x: Any, *, axis: Any = None, block_size: Any = None
     return Range(np.fmin.reduce(values, axis), np.fmax.reduce(values, axis))
 
 
-@HALL.wrap(
-    "minmax_range",
-    mistake="np.nanmin and np.nanmax, whatever was asked",
-    effect="a tensor that is broken already gets a range, and the NaN turn up as codes later",
-    exhibit=BROKEN,
-)
+@HALL.wrap("minmax_range", BROKEN)
 def nan_overlooked(right: Any, x: Any, **options: Any) -> Any:
+    """np.nanmin and np.nanmax, whatever was asked
+    a tensor that is broken already gets a range, and the NaN turn up as codes later
+    """
     if options.get("nan") in (None, "raise"):
         options["nan"] = "ignore"
     return right(x, **options)
 
 
-@HALL.wrap(
-    "minmax_range",
-    mistake="the running minimum starts at 0, and so does the maximum",
-    effect="right for data on both sides of 0; of others the range is too wide, and what is trimmed is not",
-    exhibit=LOWER,
-)
+@HALL.wrap("minmax_range", LOWER)
 def extremes_start_at_zero(right: Any, x: Any, **options: Any) -> Any:
+    """the running minimum starts at 0, and so does the maximum
+    right for data on both sides of 0; of others the range is too wide, and what is trimmed is not
+    """
     low, high = right(x, **options)
     return Range(np.minimum(low, 0.0)[()], np.maximum(high, 0.0)[()])

@@ -39,76 +39,60 @@ NEAR_TIES = Exhibit(
 )
 
 
-@HALL.replace(
-    "quantize",
-    mistake="a cast to integers instead of np.rint",
-    effect="everything moves towards 0, by half a step on average: the error has the sign against the value",
-    exhibit=ERROR,
-    report="vllm-project/vllm#45361, microsoft/onnxruntime#32452",
-)
+@HALL.replace("quantize", ERROR, report="vllm-project/vllm#45361, microsoft/onnxruntime#32452")
 def cast_for_round(r: Array, s: Array, z: Array, grid: IntGrid) -> Any:
+    """a cast to integers instead of np.rint
+    everything moves towards 0, by half a step on average: the error has the sign against the value
+    """
     return np.clip(np.trunc(r / s) + z, grid.qmin, grid.qmax)  # what astype(int) does
 
 
-@HALL.replace(
-    "quantize",
-    mistake="np.floor instead of np.rint",
-    effect="every value comes back too low, by half a step on average: the mean error is -S/2",
-    exhibit=ERROR,
-)
+@HALL.replace("quantize", ERROR)
 def floor_for_round(r: Array, s: Array, z: Array, grid: IntGrid) -> Any:
+    """np.floor instead of np.rint
+    every value comes back too low, by half a step on average: the mean error is -S/2
+    """
     return np.clip(np.floor(r / s) + z, grid.qmin, grid.qmax)
 
 
-@HALL.replace(
-    "quantize",
-    mistake="ties go away from 0, as in school and in C's round()",
-    effect="every second tie gets the other code, and magnitudes grow on average",
-    exhibit=TIES,
-)
+@HALL.replace("quantize", TIES)
 def ties_away_from_zero(r: Array, s: Array, z: Array, grid: IntGrid) -> Any:
+    """ties go away from 0, as in school and in C's round()
+    every second tie gets the other code, and magnitudes grow on average
+    """
     steps, whole = r / s, np.trunc(r / s)
     away = whole + np.copysign(np.abs(steps - whole) >= 0.5, steps)
     return np.clip(np.where(np.isfinite(steps), away, steps) + z, grid.qmin, grid.qmax)
 
 
-@HALL.replace(
-    "quantize",
-    mistake="floor(x + 1/2) instead of np.rint",
-    effect="every tie goes up, and the largest number below 1/2 does too: the sum in it is rounded first",
-    exhibit=TIES,
-)
+@HALL.replace("quantize", TIES)
 def floor_of_x_and_a_half(r: Array, s: Array, z: Array, grid: IntGrid) -> Any:
+    """floor(x + 1/2) instead of np.rint
+    every tie goes up, and the largest number below 1/2 does too: the sum in it is rounded first
+    """
     return np.clip(np.floor(r / s + r.dtype.type(0.5)) + z, grid.qmin, grid.qmax)
 
 
-@HALL.replace(
-    "quantize",
-    mistake="Z is added before rounding: Round(r/S + Z)",
-    effect="where Z is odd, ties go to the odd multiple of S; a large Z takes digits from a small r/S",
-    exhibit=ODD_TIES,
-    report="the note, section 2",
-)
+@HALL.replace("quantize", ODD_TIES, report="the note, section 2")
 def zero_point_inside_the_round(r: Array, s: Array, z: Array, grid: IntGrid) -> Any:
+    """Z is added before rounding: Round(r/S + Z)
+    where Z is odd, ties go to the odd multiple of S; a large Z takes digits from a small r/S
+    """
     return np.clip(np.rint(r / s + z), grid.qmin, grid.qmax)
 
 
-@HALL.replace(
-    "quantize",
-    mistake="1/S is computed once and multiplied by",
-    effect="next to ties the neighbouring code: 1/S has been rounded before it is used",
-    exhibit=NEAR_TIES,
-)
+@HALL.replace("quantize", NEAR_TIES)
 def multiplied_by_the_inverse(r: Array, s: Array, z: Array, grid: IntGrid) -> Any:
+    """1/S is computed once and multiplied by
+    next to ties the neighbouring code: 1/S has been rounded before it is used
+    """
     inverse = r.dtype.type(1) / s
     return np.clip(np.rint(r * inverse) + z, grid.qmin, grid.qmax)
 
 
-@HALL.wrap(
-    "quantize",
-    mistake="float32 data are divided by a float64 scale",
-    effect="next to ties the neighbouring code, and no runtime with a float32 scale gives the same",
-    exhibit=NEAR_TIES,
-)
+@HALL.wrap("quantize", NEAR_TIES)
 def scale_in_double(right: Any, x: Any, params: Any, *, out: Any = None) -> Any:
+    """float32 data are divided by a float64 scale
+    next to ties the neighbouring code, and no runtime with a float32 scale gives the same
+    """
     return right(as_real(x).astype(np.float64), params, out=out)
