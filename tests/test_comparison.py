@@ -1,20 +1,34 @@
 """`compare`: every choice tried, the best recommended, a thin tail named, any file without a traceback."""
 
+import dataclasses
 import json
 import pickle
 import re
 import struct
 import sys
+import zipfile
 
 import ml_dtypes
 import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from quantnotes import INT8, Comparison, Survey, code_ledger, compare, minmax_range, samples, symmetric_params
+from quantnotes import (
+    INT4,
+    INT8,
+    Comparison,
+    Survey,
+    code_ledger,
+    compare,
+    minmax_range,
+    samples,
+    symmetric_params,
+)
 from quantnotes.__main__ import main
 from quantnotes.calibration import METHODS
+from quantnotes.comparison import array, files
 from quantnotes.comparison.files import open_tensors
+from quantnotes.comparison.roles import role_by_name
 
 GELU = samples.load("gelu_output")
 
@@ -164,6 +178,161 @@ def test_bad_input():
         compare([1j])
 
 
+# --- weights ------------------------------------------------------------------------------------------------
+
+WEIGHT = np.random.default_rng(1).standard_normal((16, 160)).astype(np.float32)
+WEIGHT *= np.geomspace(0.1, 30, 16, dtype=np.float32)[:, None]
+
+
+def scales_of(found, bits):
+    return {(t.params.axis, t.params.block_size) for t in found.trials if t.bits == bits}
+
+
+def test_a_weight_gets_finer_scales():
+    found = compare(WEIGHT, role="weight")
+    assert scales_of(found, 8) == {(None, None), (0, None)}
+    assert scales_of(found, 4) == {(None, None), (0, None), (1, 128), (1, 32)}
+    for scales in scales_of(found, 4):
+        methods = {
+            t.method for t in found.trials if t.bits == 4 and (t.params.axis, t.params.block_size) == scales
+        }
+        assert {"minmax", "mse"} <= methods
+    best = found.best(8)
+    assert best.params.axis == 0
+    one = max(t.ledger.sqnr_db for t in found.trials if t.bits == 8 and t.params.axis is None)
+    assert best.ledger.sqnr_db > one + 0.5
+    assert "index of axis 0" in found.recommendation
+    assert "Axis 0 is the outputs" in found.recommendation
+    assert found.finer == {}
+
+
+def test_finer_trials_are_what_the_functions_give():
+    found = compare(WEIGHT, role="weight", bits=4)
+    channel = found.trial(4, "symmetric", "minmax", axis=0)
+    assert channel.params == symmetric_params(*minmax_range(WEIGHT, axis=0), INT4, axis=0)
+    groups = found.trial(4, "symmetric", "minmax", axis=1, block_size=32)
+    blocks = {"axis": 1, "block_size": 32}
+    assert groups.params == symmetric_params(*minmax_range(WEIGHT, **blocks), INT4, **blocks)
+    assert groups.ledger.sqnr_db == code_ledger(WEIGHT, groups.params).sqnr_db
+    assert groups.bits_per_value == 4.5
+    assert channel.bits_per_value == 4.1
+    with pytest.raises(ValueError, match="no trial of 4 bits, symmetric, minmax, axis 1, block_size 64"):
+        found.trial(4, "symmetric", "minmax", axis=1, block_size=64)
+
+
+def test_one_scale_where_more_gain_nothing():
+    """Every channel has the same ends: one scale is as good, and simpler."""
+    even = np.tile(np.linspace(-1, 1, 256, dtype=np.float32), (4, 1))
+    assert compare(even, role="weight", bits=8).best().params.axis is None
+
+
+def test_the_channel_axis_can_be_given():
+    found = compare(WEIGHT.T, channel_axis=-1, bits=8)
+    assert scales_of(found, 8) == {(None, None), (1, None)}
+    assert found.best().params.axis == 1
+    assert "Axis 1 was given" in found.recommendation
+    assert scales_of(compare(WEIGHT.T, role="weight", channel_axis=1), 4) == {
+        (None, None), (1, None), (0, 128), (0, 32),
+    }  # fmt: skip
+    assert scales_of(compare(WEIGHT, role="activation"), 4) == {(None, None)}
+    assert scales_of(compare(WEIGHT[0], role="weight"), 4) == {(None, None)}
+    for bad, message in (({"channel_axis": 2}, "channel_axis 2"), ({"role": "bias"}, "role must be")):
+        with pytest.raises(ValueError, match=message):
+            compare(WEIGHT, **bad)
+    with pytest.raises(TypeError, match="channel_axis"):
+        compare(WEIGHT, channel_axis="0")
+
+
+def test_a_large_weight_is_looked_at_in_pieces(monkeypatch):
+    whole = compare(WEIGHT, role="weight")
+    monkeypatch.setattr(array, "_PIECE", 300)
+    pieces = compare(WEIGHT, role="weight")
+    assert [t.params for t in pieces.trials] == [t.params for t in whole.trials]
+    monkeypatch.setattr(array, "_KEPT", 10)
+    few = compare(WEIGHT, role="weight")
+    for bits in (8, 4):
+        assert few.best(bits).ledger.sqnr_db >= whole.best(bits).ledger.sqnr_db
+    assert len(few.trials) < len(whole.trials)
+    monkeypatch.setattr(array, "_FEW_SCALES", 1)
+    assert {t.method for t in compare(WEIGHT, role="weight").trials if t.params.axis is not None} <= {
+        "minmax",
+        "mse",
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "ndim", "ending", "axes"),
+    [
+        ("encoder.layer.0.output.dense.weight", 2, ".safetensors", (0, 1)),
+        ("embeddings.word_embeddings.weight", 2, ".safetensors", (0, 1)),
+        ("conv.weight", 4, ".safetensors", (0, 1)),
+        ("q", 2, ".safetensors", (0, 1)),
+        ("attn.bias", 4, ".safetensors", None),
+        ("norm.weight", 1, ".safetensors", None),
+        ("dense/kernel", 2, ".npz", (1, 0)),
+        ("conv/kernel", 4, ".npz", (3, 2)),
+        ("w1", 2, ".npz", (0, 1)),
+        ("query_weight", 2, ".npy", (0, 1)),
+        ("hidden_states", 3, ".npz", None),
+        ("arr_0", 2, ".npz", None),
+        ("norm", 2, ".npz", None),
+    ],
+)
+def test_a_weight_is_known_by_name_and_rank(name, ndim, ending, axes):
+    role = role_by_name(name, ndim, ending)
+    assert (role.name == "weight") == (axes is not None)
+    assert (role.channel_axis, role.input_axis) == (axes or (None, None))
+
+
+def test_a_file_says_which_tensors_are_weights(tmp_path):
+    np.savez(tmp_path / "m.npz", weight=WEIGHT, hidden=WEIGHT)
+    found = compare(tmp_path / "m.npz", bits=8)
+    assert found.comparisons["weight"].best().params.axis == 0
+    assert found.comparisons["hidden"].best().params.axis is None
+    both = compare(tmp_path / "m.npz", bits=8, role="weight", channel_axis=1)
+    assert {scale for c in both.comparisons.values() for scale in scales_of(c, 8)} == {
+        (None, None),
+        (1, None),
+    }
+
+
+def trial(scheme, method, sqnr):
+    ledger = code_ledger([0.5, 1.0], symmetric_params(-1.0, 1.0, INT8))
+    return array.Trial(8, scheme, method, minmax_range([0.5, 1.0]), dataclasses.replace(ledger, sqnr_db=sqnr))
+
+
+def test_symmetric_counts_before_minmax():
+    """Within half a decibel: symmetric first, and only then min-max."""
+    trials = (
+        trial("asymmetric", "mse", 30.0),
+        trial("asymmetric", "minmax", 29.9),
+        trial("symmetric", "mse", 29.6),
+        trial("symmetric", "minmax", 29.4),
+    )
+    found = dataclasses.replace(compare([0.5, 1.0], bits=8), trials=trials)
+    assert found.best() is trials[2]
+    assert dataclasses.replace(found, trials=trials[:2]).best() is trials[1]
+    lost = tuple(trial(s, m, -np.inf) for s in array.SCHEMES for m in METHODS)
+    assert "nan" not in str(dataclasses.replace(found, trials=lost))
+
+
+def test_the_rest_is_what_lies_within_half_of_the_largest():
+    tail = compare([*range(-50, 51), 1000.0, -900.0, 800.0, 700.0]).tail
+    assert (tail.count, tail.rest) == (4, 50.0)
+    assert tail.largest == (((101,), 1000.0), ((102,), -900.0), ((103,), 800.0))
+    same = compare([3.0] * 5).tail
+    assert (same.count, same.rest, same.largest[0]) == (5, 0.0, ((0,), 3.0))
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+@pytest.mark.parametrize("end", [-1, 1])
+def test_no_table_prints_nan(dtype, end):
+    x = np.array([0.1, -0.2, 0.3] * 9 + [end * np.finfo(dtype).max], dtype)
+    for found in (compare(x), compare(np.stack([x, x[::-1]]), role="weight")):
+        assert "nan" not in str(found)
+        assert "inf dB" not in str(found)
+
+
 # --- files --------------------------------------------------------------------------------------------------
 
 
@@ -301,6 +470,109 @@ def test_bfloat16_keeps_every_value(checkpoint):
     with open_tensors(checkpoint) as stored:
         x = {each.name: each for each in stored}["bf16"].read()
     np.testing.assert_array_equal(x.astype(np.float32), [[0.5, -1.25], [3.0, 2.0]])
+
+
+def test_bfloat16_of_numpy(tmp_path):
+    """NumPy writes the type as V2."""
+    x = np.array([[0.5, -1.25], [3.0, 2.0]], ml_dtypes.bfloat16)
+    np.save(tmp_path / "x.npy", x)
+    np.savez(tmp_path / "x.npz", x=x)
+    np.savez_compressed(tmp_path / "packed.npz", x=x)
+    for name in ("x.npy", "x.npz", "packed.npz"):
+        assert str(compare(tmp_path / name)) == str(compare(x.astype(np.float32)))
+
+
+def test_types_that_are_not_compared(tmp_path):
+    np.savez(
+        tmp_path / "x.npz",
+        long=np.ones(2, np.longdouble),
+        float8=np.ones(2, ml_dtypes.float8_e4m3fn),
+        text=np.array(["a"]),
+        pairs=np.zeros(2, [("a", np.uint8), ("b", np.uint8)]),
+        complex=np.ones(2, np.complex64),
+    )
+    found = compare(tmp_path / "x.npz")
+    assert len(found.skipped) == 5
+    assert all("only float16, bfloat16, float32 and float64" in why for why in found.skipped.values())
+    assert not found.failed
+    np.save(tmp_path / "long.npy", np.ones(2, np.longdouble))
+    with pytest.raises(ValueError, match="only float16"):
+        compare(tmp_path / "long.npy")
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
+@pytest.mark.parametrize("in_memory", [0, 2**26])
+def test_a_member_is_read_as_numpy_reads_it(order, save, in_memory, tmp_path, monkeypatch):
+    monkeypatch.setattr(files, "_IN_MEMORY", in_memory)
+    x = np.asarray(np.random.default_rng(0).standard_normal((5, 7)), order=order)
+    save(tmp_path / "x.npz", x=x, scalar=np.float32(3), big=x.astype(">f4"))
+    with open_tensors(tmp_path / "x.npz") as stored:
+        found = {each.name: each.read() for each in stored}
+        np.testing.assert_array_equal(found["x"], x)
+        np.testing.assert_array_equal(found["big"], x.astype(np.float32))
+        assert found["scalar"] == 3
+
+
+def test_an_archive_is_closed(tmp_path):
+    np.savez(tmp_path / "x.npz", a=np.ones(3), b=np.ones(3))
+    with open_tensors(tmp_path / "x.npz") as stored:
+        stored[0].read()
+    with pytest.raises(ValueError, match=r"cannot be read.*closed"):
+        stored[1].read()
+
+
+def test_a_zip_that_is_no_archive_of_numpy(tmp_path):
+    with zipfile.ZipFile(tmp_path / "x.npz", "w") as archive:
+        archive.writestr("folder/", "")
+        archive.writestr("README.md", "hello")
+        archive.writestr("text.npy", "hello")
+    found = compare(tmp_path / "x.npz")
+    assert found.skipped == {"README.md": "is no array", "text": "cannot be read: it is no NumPy file"}
+    assert found.failed == {"text"}
+
+
+def test_onnx(tmp_path):
+    onnx = pytest.importorskip("onnx")
+    helper, numpy_helper = onnx.helper, onnx.numpy_helper
+    tensors = {
+        "linear": WEIGHT.T,
+        "gemm": WEIGHT,
+        "half": WEIGHT.astype(np.float16),
+        "ids": np.arange(3),
+        "bias": WEIGHT[:, 0],
+    }
+    nodes = [
+        helper.make_node("MatMul", ["x", "linear"], ["y"]),
+        helper.make_node("Gemm", ["y", "gemm", "bias"], ["z"], transB=1),
+        helper.make_node("Constant", [], ["c"], value=numpy_helper.from_array(WEIGHT, "inside")),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "g",
+        [],
+        [],
+        [numpy_helper.from_array(np.ascontiguousarray(x), name) for name, x in tensors.items()],
+    )
+    model = helper.make_model(graph)
+    onnx.save(model, tmp_path / "m.onnx")
+    onnx.save(model, tmp_path / "e.onnx", save_as_external_data=True, location="e.data", size_threshold=0)
+    for name in ("m.onnx", "e.onnx"):
+        with open_tensors(tmp_path / name) as stored:
+            found = {each.name: each for each in stored}
+            assert set(found) == {*tensors, "c"}
+            assert found["linear"].role.channel_axis == 1
+            assert found["gemm"].role.channel_axis == 0
+            np.testing.assert_array_equal(found["linear"].read(), WEIGHT.T)
+            np.testing.assert_array_equal(found["half"].read(), tensors["half"])
+            with pytest.raises(ValueError, match="holds INT64"):
+                found["ids"].read()
+    (tmp_path / "e.data").write_bytes(b"short")
+    with open_tensors(tmp_path / "e.onnx") as stored, pytest.raises(ValueError, match="ends before"):
+        stored[0].read()
+    (tmp_path / "bad.onnx").write_bytes(b"no model")
+    with pytest.raises(ValueError, match=r"bad\.onnx cannot be read"):
+        compare(tmp_path / "bad.onnx")
 
 
 # --- the command --------------------------------------------------------------------------------------------

@@ -48,6 +48,8 @@ _THIN = 10_000  # a tail is thin if it holds at most one value of so many, or on
 _FEW = 20  # below so many values a tail cannot be told from the rest
 _MOST_CHANNELS = 2**16
 _SHOWN = 3  # places of a tail that are named
+_FEW_SCALES = 2**8  # with more of them, the methods that are slow on many groups are left out
+_SAMPLE = 2**14  # values on which it is tried whether a search is worth its time
 _ONE_FOR_ALL = ("minmax", "histogram", "percentile")  # methods that ask neither for the grid nor the scheme
 
 
@@ -432,8 +434,11 @@ def _trials(
 ) -> Iterator[Trial]:
     """Try all methods and schemes; ranges that other widths share, and ledgers of equal parameters, once."""
     grid, ledgers = IntGrid.of(bits), list[CodeLedger]()
-    for method in METHODS:
+    many = math.prod(scales.shape(x.shape)) > _FEW_SCALES
+    for method in ("minmax", "mse") if many else METHODS:
         for scheme in SCHEMES:
+            if many and method == "mse" and not _search_pays(x, scales, grid, scheme):
+                continue
             key = (scales, method) if method in _ONE_FOR_ALL else (scales, method, bits, scheme)
             if key not in shared:
                 shared[key] = _range_of(x, source, scales, method, grid, scheme)
@@ -445,6 +450,23 @@ def _trials(
                 if np.size(params.scale) <= _KEPT:
                     ledgers.append(ledger)
             yield Trial(bits, scheme, method, bounds, ledger)
+
+
+def _search_pays(x: Array, scales: Granularity, grid: IntGrid, scheme: Scheme) -> bool:
+    """Tell whether "mse" gains enough over "minmax" on some of many groups to be tried on all of them."""
+    (axis,) = scales.axes
+    if scales.blocks is not None:
+        axis = max((i for i in range(x.ndim) if i != axis), key=lambda i: x.shape[i])
+    step = max(1, min(x.size // _SAMPLE, x.shape[axis] // 8))
+    sample = x[(slice(None),) * axis + (slice(None, None, step),)]
+    where = {"axis": scales.axis, "block_size": scales.block_size}
+    plain, best = (
+        code_ledger(
+            sample, make_params(choose_range(method, sample, grid, scheme, **where), grid, scheme, **where)
+        )
+        for method in ("minmax", "mse")
+    )
+    return best.sqnr_db > plain.sqnr_db + _SIMPLER
 
 
 def _range_of(
