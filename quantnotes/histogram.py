@@ -379,16 +379,17 @@ def count(
     """
     check_nan_policy(nan)
     shape = granularity.shape(x.shape)
-    total = Stack.empty(math.prod(shape), max_bins)
-    exact = total.exact if exact is None else exact
+    groups = math.prod(shape)
+    exact = np.ones(groups, bool) if exact is None else exact
     if not x.size:
-        return total
+        return Stack.empty(groups, max_bins)
     if granularity.blocks is None and len(granularity.axes) <= 1:
         return _counted(x, (*granularity.positions(x.ndim), None)[0], max_bins, exact, nan, x)
-    places = np.arange(total.n.size, dtype=np.int64).reshape(shape)
+    numbers = np.arange(groups, dtype=np.int64).reshape(shape)
+    total = Stack.empty(groups, max_bins)
     for place, rows in granularity.group(x):
-        groups = places[place].reshape(-1)
-        total = total.merge(_counted(rows, 0, max_bins, exact[groups], nan, x).among(total.n.size, groups))
+        places = numbers[place].reshape(-1)
+        total = total.merge(_counted(rows, 0, max_bins, exact[places], nan, x).among(groups, places))
     return total
 
 
@@ -396,12 +397,14 @@ def _counted(
     x: Array, axis: int | None, max_bins: int, exact: Array, nan: NanPolicy, whole: Array, **size: int
 ) -> Stack:
     """Count the groups along an axis, part by part. An error counts the NaN of the whole batch."""
-    total = Stack.empty(exact.size, max_bins)
+    total = None
+    numbers = np.arange(exact.size, dtype=np.int64)
     for part, place in kernels.parts(x, **size):
-        groups = np.arange(exact.size, dtype=np.int64)[slice(None) if axis is None else place[axis]]
-        still = exact[groups] & total.exact[groups]
-        total = total.merge(_count_part(part, axis, max_bins, still, nan, whole).among(exact.size, groups))
-    return total
+        places = numbers[slice(None) if axis is None else place[axis]]
+        still = exact[places] if total is None else exact[places] & total.exact[places]
+        stack = _count_part(part, axis, max_bins, still, nan, whole).among(exact.size, places)
+        total = stack if total is None else total.merge(stack)
+    return Stack.empty(exact.size, max_bins) if total is None else total
 
 
 def _count_part(

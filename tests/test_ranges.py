@@ -252,7 +252,7 @@ def test_each_group_has_the_range_that_it_has_alone(range_of, grouping, dtype, n
     x[0, 0], x[1, 1, :2] = 0, -0.0
     if nan == "ignore" and dtype is not np.int8:
         x[1:3, 2, 5], x[4, ::2, 1] = np.nan, np.nan
-        if grouping == {"axis": (0, 1, 2)}:  # each value is a group
+        if grouping in ({"axis": (0, 1, 2)}, {"axis": 0, "block_size": 1}):  # each value is a group
             with pytest.raises(ValueError, match="nothing but NaN"):
                 range_of(x, **grouping, nan=nan)
             return
