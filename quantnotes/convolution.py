@@ -20,7 +20,7 @@ Array = NDArray[Any]
 Pair = int | tuple[int, int]  # one for each spatial axis, or one for both
 Pads = int | tuple[int, int] | tuple[int, int, int, int]
 
-COLUMNS = 2**23  # values that are copied out of windows at once: 64 MB in float64
+COLUMNS = 2**20  # values that are copied out of windows at once: 8 MB in float64
 
 
 @dataclass(frozen=True)
@@ -173,9 +173,10 @@ def _taps(view: Array, kernel: Array, size: tuple[int, int]) -> Array:
     """Sum over the kernel's values one by one, each times a whole image: groups of one channel."""
     images, channels, _, width = view.shape[:4]
     total = np.zeros((images, channels, kernel.shape[1], *size), view.dtype)
+    product = np.empty_like(total)
     for i in range(kernel.shape[2]):
         tap = view[:, :, i // width, i % width]
-        total += tap[:, :, None] * kernel[:, :, i, None, None]
+        total += np.multiply(tap[:, :, None], kernel[:, :, i, None, None], out=product)
     return total.reshape(images, -1, *size)
 
 

@@ -534,7 +534,7 @@ def common_multipliers(ms: ArrayLike) -> tuple[Array, int]:
 
     Returns
     -------
-    factors : ndarray of int64, shape (terms,)
+    factors : ndarray of int64, shape (terms,), read-only
         The largest is in ``[2**30, 2**31]``: all are within ``2**-32`` of it.
     shift : int
         To the right if positive, to the left if negative.
@@ -557,7 +557,9 @@ def common_multipliers(ms: ArrayLike) -> tuple[Array, int]:
         raise ValueError(f"ms must be 1-D, a multiplier for each term, got shape {reals.shape}")
     fixed_point_multiplier(reals)  # raises where one is none
     shift = -int(np.frexp(reals.max())[1])
-    return np.rint(np.ldexp(reals.astype(np.float64), M0_BITS + shift)).astype(np.int64), shift
+    factors = np.rint(np.ldexp(reals.astype(np.float64), M0_BITS + shift)).astype(np.int64)
+    factors.flags.writeable = False
+    return factors, shift
 
 
 def requantize_sum(

@@ -2,8 +2,8 @@
 
 A float layer is called with an activation; its quantized form adds scales and zero points and runs in two
 ways that agree on every code: `fake`, in float64 on the reals that codes stand for, and `integer`, on codes
-alone. `Add` and `Concat` hold networks of their own as branches, so that a sequence of layers can express
-residual connections.
+alone. `Add`, `Multiply` and `Concat` hold networks of their own as branches, so that a sequence of layers can
+express residual connections and gates.
 
 Not covered: attention, recurrence, transposed convolutions; how scales are chosen, see
 :mod:`quantnotes.network`.
@@ -361,7 +361,10 @@ class QuantWeighted(QuantLayer):
     @cached_property
     def multiplier(self) -> Any:
         """Sx Sw / Sy as an integer and a shift, as `fixed_point_multiplier` makes them; None without `y`."""
-        return None if self.y is None else fixed_point_multiplier(self.scale / self.y.scale)
+        if self.y is None:
+            return None
+        m0, shift = fixed_point_multiplier(self.scale / self.y.scale)
+        return (m0, shift) if self.w.axis is None else (frozen(m0), frozen(shift))
 
     def fake(self, x: ArrayLike, *, float_bias: bool = False) -> Array:
         """Run the layer in float64 on reals that the codes stand for.
@@ -573,7 +576,7 @@ class BatchNorm(Layer):
         """The factor and the offset of each channel: the whole layer is ``factor * x + offset``."""
         ones = np.ones((np.size(self.gamma), 1))
         factor, offset = fold_batch_norm(ones, None, self.gamma, self.beta, self.mean, self.var, self.eps)
-        return factor[:, 0], offset
+        return frozen(factor[:, 0]), frozen(offset)
 
     def __call__(self, x: ArrayLike) -> Array:
         """Return the layer's output, computed in float64."""
@@ -1008,7 +1011,7 @@ QuantBranch = tuple[QuantLayer, ...]
 
 
 class Branching(Layer):
-    """What `Add` and `Concat` share: several networks that read one activation."""
+    """What `Add`, `Multiply` and `Concat` share: several networks that read one activation."""
 
     branches: tuple[Branch, ...]
 
@@ -1084,6 +1087,52 @@ class Add(Branching):
 
 
 @dataclass(frozen=True)
+class Multiply(Branching):
+    """The product of what two branches make of the input: squeeze-and-excite, or another gate.
+
+    Parameters
+    ----------
+    branches : tuple of tuple of Layer
+        Two, whose outputs broadcast; the empty one, (), is the input itself.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the branches are not layers in floats, or not two.
+
+    Examples
+    --------
+    >>> Multiply(((), (AveragePool(),)))([[[[1.0, 3.0]]]]).tolist()
+    [[[[2.0, 6.0]]]]
+    """
+
+    branches: tuple[Branch, ...]
+
+    def __post_init__(self) -> None:
+        self._check()
+        if len(self.branches) > 2:
+            raise ValueError(f"branches must be two, got {len(self.branches)}")
+
+    def __call__(self, x: ArrayLike) -> Array:
+        """Return the layer's output, computed in float64."""
+        return _product(*self.outputs(x))
+
+    def quantize(self, data: Array, x: QuantParams, y: QuantParams | None, how: Calibration) -> QuantMultiply:
+        """Return the quantized layer; each branch ends in parameters of its own."""
+        branches = tuple(how.branch(branch, data, x, None) for branch in self.branches)
+        return QuantMultiply(self, x, branches, y)  # type: ignore[arg-type]
+
+
+def _product(a: Array, b: Array) -> Array:
+    try:
+        np.broadcast_shapes(a.shape, b.shape)
+    except ValueError:
+        raise ValueError(f"the branches' outputs do not broadcast: {a.shape} and {b.shape}") from None
+    product: Array = a * b
+    return product
+
+
+@dataclass(frozen=True)
 class Concat(Branching):
     """What several branches make of the input, one after another along axis 1, the channels.
 
@@ -1121,7 +1170,7 @@ class Concat(Branching):
 
 
 class QuantBranching(QuantLayer):
-    """What `QuantAdd` and `QuantConcat` share."""
+    """What `QuantAdd`, `QuantMultiply` and `QuantConcat` share."""
 
     branches: tuple[QuantBranch, ...]
     y: QuantParams
@@ -1196,6 +1245,46 @@ class QuantAdd(QuantBranching):
         _same_shape(parts)
         codes = requantize_sum(parts, *self.multipliers, self.y.zero_point, self.y.grid)
         return np.maximum(codes, codes.dtype.type(self.y.zero_point)) if self.add.relu else codes
+
+
+@dataclass(frozen=True, eq=False)
+class QuantMultiply(QuantBranching):
+    """A `Multiply` of codes: the product of the steps, one multiplication, one rounding.
+
+    Examples
+    --------
+    >>> from quantnotes import INT8
+    >>> x, y = QuantParams(0.5, 0, INT8), QuantParams(1.0, 0, INT8)
+    >>> QuantMultiply(Multiply(((), ())), x, ((), ()), y).integer([4, 6]).tolist()
+    [4, 9]
+    """
+
+    multiply: Multiply
+    x: QuantParams
+    branches: tuple[QuantBranch, ...]
+    y: QuantParams
+
+    def __post_init__(self) -> None:
+        self._check(self.multiply, Multiply)
+
+    @property
+    def _ratio(self) -> float:
+        first, second = self.ends
+        return float(first.scale * second.scale / self.y.scale)
+
+    @cached_property
+    def multiplier(self) -> tuple[Array, int]:
+        """The product of the two scales over Sy, as an integer and a shift."""
+        return common_multipliers([self._ratio])
+
+    def fake(self, x: ArrayLike, *, float_bias: bool = False) -> Array:
+        """Run the layer in float64, from reals that have codes to such reals."""
+        return _decoded(_product(*self._fake(x, float_bias)) * self._ratio, self.y)
+
+    def integer(self, q: ArrayLike) -> Array:
+        """Run the layer on codes."""
+        product = _product(*self._integer(q))
+        return requantize_sum([product], *self.multiplier, self.y.zero_point, self.y.grid)
 
 
 @dataclass(frozen=True, eq=False)

@@ -31,6 +31,7 @@ from quantnotes.layers import Conv as Conv
 from quantnotes.layers import Dense as Dense
 from quantnotes.layers import Flatten as Flatten
 from quantnotes.layers import MaxPool as MaxPool
+from quantnotes.layers import Multiply as Multiply
 from quantnotes.layers import QuantConv as QuantConv
 from quantnotes.layers import QuantDense as QuantDense
 from quantnotes.layers import Softmax as Softmax
@@ -461,3 +462,94 @@ def load_digits(seed: int = 0) -> Digits:
     images, labels = samples.load("digits_images") / np.float32(16), samples.load("digits_labels")
     held = read("digits_heldout")
     return Digits(layers, images[~held], labels[~held], images[held], labels[held])
+
+
+class TextDirection(NamedTuple):
+    """Lines of text, upright or turned by 180 degrees, and a convolutional network that tells which.
+
+    Attributes
+    ----------
+    network : tuple of Layer
+        PaddleOCR's classifier, of the kind of MobileNetV3: 53 convolutions, 11 of them depthwise, 35 batch
+        normalizations not yet folded, hard-swish, squeeze-and-excite. Its two outputs are scores, to which a
+        softmax may be applied; the larger one is the answer.
+    images, heldout : ndarray of float32, shapes (64, 3, 48, 192) and (400, 3, 48, 192)
+        Lines to calibrate on and to test on, from -1 to 1; 0 to the right of the line.
+    turned, heldout_turned : ndarray of bool, shapes (64,) and (400,)
+        Whether the line is turned.
+
+    Examples
+    --------
+    >>> lines = load_text_direction()
+    >>> lines.images.shape, len(lines.network)
+    ((64, 3, 48, 192), 48)
+    """
+
+    network: tuple[Layer, ...]
+    images: Array
+    turned: Array
+    heldout: Array
+    heldout_turned: Array
+
+
+def load_text_direction() -> TextDirection:
+    """Read the text-direction classifier and its lines from the samples.
+
+    Returns
+    -------
+    TextDirection
+
+    Examples
+    --------
+    >>> lines = load_text_direction()
+    >>> scores = run_float(lines.network, lines.heldout[:20])[-1]
+    >>> float(np.mean(scores.argmax(axis=1) == lines.heldout_turned[:20]))
+    0.95
+    """
+    layers = _convolution("conv1", strides=2, activation="hard-swish")
+    for i in range(2, 13):
+        strides = (2, 1) if i in (2, 3, 5, 10) else 1
+        activation = "relu" if i < 5 else "hard-swish"
+        block = _convolution(f"conv{i}_expand", activation=activation)
+        block += _convolution(f"conv{i}_depthwise", strides=strides, activation=activation)
+        if i not in (3, 4):
+            block.append(_squeeze_and_excite(f"conv{i}_se"))
+        block += _convolution(f"conv{i}_linear")
+        layers += [Add(((), tuple(block)))] if i in (4, 6, 7, 8, 9, 11, 12) else block
+    layers += [*_convolution("conv_last", activation="hard-swish"), MaxPool(2), AveragePool(), Flatten()]
+    layers.append(Dense(_text_direction("fc_weights").T, _text_direction("fc_offset")))
+    grey = samples.load("text_lines_images").astype(np.float32)[:, None] / np.float32(127.5) - 1
+    written = np.arange(grey.shape[-1]) < samples.load("text_lines_widths")[:, None]
+    images = np.repeat(np.where(written[:, None, None], grey, np.float32(0)), 3, axis=1)
+    turned = samples.load("text_lines_turned")
+    return TextDirection(tuple(layers), images[:64], turned[:64], images[64:], turned[64:])
+
+
+def _text_direction(name: str) -> Array:
+    return samples.load(f"text_direction_{name}")
+
+
+def _convolution(name: str, strides: int | tuple[int, int] = 1, activation: str = "") -> list[Layer]:
+    """Return a convolution of the classifier, its normalization, and what follows."""
+    weight = _text_direction(f"{name}_weights")
+    groups = len(weight) if "depthwise" in name else 1
+    conv = Conv(weight, np.zeros(len(weight)), False, strides, weight.shape[-1] // 2, groups=groups)
+    gamma, beta, mean, var = (
+        _text_direction(f"{name}_bn_{part}") for part in ("scale", "offset", "mean", "variance")
+    )
+    norm = BatchNorm(gamma, beta, mean, var, relu=activation == "relu")
+    return [conv, norm, Table(activation)] if activation == "hard-swish" else [conv, norm]
+
+
+def _squeeze_and_excite(name: str) -> Multiply:
+    first, second = (
+        Conv(_text_direction(f"{name}_{i}_weights"), _text_direction(f"{name}_{i}_offset"), relu=i == 1)
+        for i in (1, 2)
+    )
+    return Multiply(((), (AveragePool(), first, second, Table(_hard_sigmoid))))
+
+
+def _hard_sigmoid(x: Array) -> Array:
+    """Return ONNX's HardSigmoid, whose slope is 0.2 where PyTorch's is 1/6."""
+    y: Array = np.clip(0.2 * x + 0.5, 0, 1)
+    return y

@@ -3,6 +3,7 @@
 import math
 from fractions import Fraction
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -21,6 +22,7 @@ from quantnotes import (
     fake_quantize,
     integer,
     quantize,
+    samples,
 )
 from quantnotes import layers as layers_module
 from quantnotes.integer import common_multipliers, requantize_sum
@@ -34,10 +36,12 @@ from quantnotes.layers import (
     Dense,
     Flatten,
     MaxPool,
+    Multiply,
     QuantAdd,
     QuantAveragePool,
     QuantConcat,
     QuantConv,
+    QuantMultiply,
     QuantSelection,
     QuantSoftmax,
     QuantTable,
@@ -47,6 +51,7 @@ from quantnotes.layers import (
 from quantnotes.network import (
     calibrate_by,
     fold,
+    load_text_direction,
     quantize_network,
     run_fake,
     run_float,
@@ -94,6 +99,7 @@ def small_network(seed=0):
             ),
             relu=True,
         ),
+        Multiply(((), (AveragePool(), conv(rng, 8, 8, 1), Table("sigmoid")))),
         Concat(((), (conv(rng, 6, 8, pads=1, relu=True),), (MaxPool(3, 1, 1), conv(rng, 4, 4, 1, groups=2)))),
         MaxPool(2),
         AveragePool(2, 1),
@@ -137,6 +143,23 @@ def test_a_quantized_convolution_by_hand():
         assert not array.flags.writeable
 
 
+def test_nothing_that_a_quantized_network_holds_can_be_changed():
+    """Every array that a layer has made, however deep: weights, biases, multipliers, tables."""
+    network = quantize_network([*small_network(), Softmax()], images(0))
+    run_integer(network, quantize(images(1), network[0].x))
+    found, waiting = [], [*small_network(), *network]
+    while waiting:
+        thing = waiting.pop()
+        if isinstance(thing, np.ndarray):
+            found.append(thing)
+        elif isinstance(thing, tuple | list):
+            waiting.extend(thing)
+        elif hasattr(thing, "__dict__") and not isinstance(thing, QuantParams):
+            waiting.extend(vars(thing).values())
+    assert len(found) > 50
+    assert not any(array.flags.writeable for array in found)
+
+
 def test_a_convolution_is_the_dense_layer_of_each_window():
     rng = np.random.default_rng(0)
     layer, x = conv(rng, 4, 3, 2, relu=True), images(1, 2, 5)
@@ -173,6 +196,7 @@ def test_branches_by_hand():
     assert Add(((), double))(x).tolist() == [[3.0, -5.0]]
     assert Add(((), double, ()), relu=True)(x).tolist() == [[4.0, 0.0]]
     assert Concat((double, ()))(x).tolist() == [[2.0, -3.0, 1.0, -2.0]]
+    assert Multiply((double, ()))(x).tolist() == [[2.0, 6.0]]
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
@@ -303,11 +327,11 @@ def test_parameters_go_from_layer_to_layer():
         assert first.y == second.x
     kinds = [type(layer).__name__ for layer in quantized]
     assert kinds == [
-        "QuantConv", "QuantTable", "QuantAdd", "QuantConcat", "QuantSelection",
+        "QuantConv", "QuantTable", "QuantAdd", "QuantMultiply", "QuantConcat", "QuantSelection",
         "QuantAveragePool", "QuantAveragePool", "QuantSelection", "QuantDense",
     ]  # fmt: skip
-    concat = quantized[3]
-    assert concat.ends == [quantized[3].x, concat.y, concat.y]
+    concat = quantized[4]
+    assert concat.ends == [concat.x, concat.y, concat.y]
 
 
 def test_one_grid_for_each_layer():
@@ -334,6 +358,7 @@ def test_ties_agree_where_scales_are_the_same(y_scale):
         QuantAveragePool(AveragePool(), x, y),
         QuantAdd(Add(((), ())), x, ((), ()), y),
         QuantConcat(Concat(((), ())), x, ((), ()), y),
+        QuantMultiply(Multiply(((), ())), x, ((), ()), QuantParams(32 * y_scale, 1, INT8)),
         QuantConv(Conv(rng.integers(-9, 9, (3, 6, 2, 2)) / 16, np.zeros(3)), x, w, y),
     ):
         np.testing.assert_array_equal(layer.fake(reals), layer.decode(layer.integer(q)))
@@ -395,6 +420,39 @@ def test_no_images():
     assert run_fake(network, np.empty((0, 3, 17, 17)))[-1].shape == (0, 5)
 
 
+# --- a real network -----------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def lines():
+    return load_text_direction()
+
+
+def test_the_text_direction_classifier_in_three_forms(lines):
+    """PaddleOCR's network: the three forms agree on every code, and with the float network's answers."""
+    x = lines.heldout[:24]
+    network = quantize_network(lines.network, lines.images[:24], UINT8)
+    assert differing(network, x) == [0] * (len(network) + 1)
+    exact, found = run_float(lines.network, x)[-1], run_fake(network, x)[-1]
+    assert np.mean(exact.argmax(axis=1) == lines.heldout_turned[:24]) > 0.9
+    np.testing.assert_array_equal(found.argmax(axis=1), exact.argmax(axis=1))
+
+
+def test_the_folded_classifier_computes_the_same(lines):
+    folded, x = fold(lines.network), lines.heldout[:6]
+    assert len(folded) == 34
+    np.testing.assert_allclose(run_float(folded, x)[-1], run_float(lines.network, x)[-1], rtol=0, atol=1e-12)
+
+
+def test_the_float_network_is_the_model_file(lines):
+    onnxruntime = pytest.importorskip("onnxruntime")
+    path = Path(samples.__file__).with_name("text_direction.onnx")
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    (theirs,) = session.run(None, {"x": lines.heldout[:12]})
+    ours = run_float([*lines.network, Softmax()], lines.heldout[:12])[-1]
+    np.testing.assert_allclose(ours, theirs, atol=1e-5)
+
+
 # --- folding ------------------------------------------------------------------------------------------------
 
 
@@ -450,7 +508,10 @@ def test_no_float_between_the_codes(monkeypatch):
         np.testing.assert_array_equal(plain(found), q)
 
 
-@pytest.mark.parametrize("layer", [QuantTable, QuantAveragePool, QuantAdd, QuantConcat, QuantSoftmax])
+SUMS = [QuantAdd, QuantMultiply, QuantConcat]
+
+
+@pytest.mark.parametrize("layer", [QuantTable, QuantAveragePool, QuantSoftmax, *SUMS])
 def test_the_trap_snaps(layer, monkeypatch):
     """Where a layer's integers are multiplied with a float, as its fake form does."""
     network = quantize_network([*small_network(), Softmax()], images(0))
@@ -507,6 +568,8 @@ EACH = QuantParams([0.5, 0.5], [0, 0], INT8, axis=1)
         (lambda: Table("relu")(["a"]), TypeError, "x must hold real numbers"),
         (lambda: Softmax()(np.empty((3, 0))), ValueError, "x needs a last axis"),
         (lambda: Add(((),)), ValueError, "branches must be at least two, got 1"),
+        (lambda: Multiply(((), (), ())), ValueError, "branches must be two, got 3"),
+        (lambda: Multiply(((), (MaxPool(2),)))(np.ones((1, 3, 4, 4))), ValueError, "do not broadcast"),
         (lambda: Add((ONE, ())), TypeError, "branches must be a tuple of tuples of layers"),
         (lambda: Concat(((), ("relu",))), TypeError, "branches must be a tuple of tuples of layers"),
         (lambda: Add(((), (ONE,)))(np.ones((1, 3, 4, 4))), ValueError, "outputs of one shape, got"),

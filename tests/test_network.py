@@ -220,6 +220,19 @@ def test_which_weights_share_a_scale(axis, block_size, shape):
     assert right(scores, digits).mean() >= 0.96
 
 
+def test_calibrate_by_takes_every_granularity():
+    w = np.random.default_rng(0).normal(size=(6, 8))
+    for axis, block_size in [(None, None), (0, None), ((0, 1), None), (1, 4), ((0, 1), (2, 4))]:
+        params = calibrate_by("minmax", "symmetric", axis=axis, block_size=block_size)(w, INT8)
+        bounds = minmax_range(w, axis=axis, block_size=block_size)
+        assert params == symmetric_params(*bounds, INT8, axis=axis, block_size=block_size)
+    weights = calibrate_by("mse", "symmetric", axis=1, block_size=16)
+    digits = load_digits()
+    network = quantize_network(digits.network, digits.images, weight_grid=IntGrid.of(4), weights=weights)
+    assert np.shape(network[0].w.scale) == (64, 4)
+    assert right(run_fake(network, digits.heldout)[-1], digits).mean() >= 0.96
+
+
 def test_finer_groups_of_four_bit_weights_are_nearer_to_the_floats():
     digits = load_digits()
     exact, errors = run_float(digits.network, digits.heldout)[-1], []
