@@ -10,7 +10,7 @@ Not covered: which range to take from it, see the range functions.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -672,6 +672,45 @@ class Histogram:
         if not isinstance(other, Histogram):
             return NotImplemented
         return Histogram(self.max_bins).merge(self).merge(other)
+
+    def to_arrays(self) -> dict[str, NDArray[Any]]:
+        """Return all that the histogram knows as arrays by name, such as `numpy.savez` takes.
+
+        Examples
+        --------
+        >>> h = Histogram().update([1.0, 2.0])
+        >>> Histogram.from_arrays(h.to_arrays()) == h
+        True
+        """
+        stack = self._stack
+        head = {"max_bins": np.array(stack.max_bins, np.int64), "n": stack.n, "exact": stack.exact}
+        parts = {"points": stack.points._asdict(), "bins": stack.bins._asdict()}
+        return head | {f"{part}_{name}": x for part, named in parts.items() for name, x in named.items()}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, Any]) -> Histogram:
+        """Return the histogram that :meth:`to_arrays` took apart.
+
+        Raises
+        ------
+        ValueError
+            If an array is missing, or is not what it would be.
+        """
+        made = cls(int(arrays["max_bins"]) if "max_bins" in arrays else 2048)
+        try:
+            old = made.to_arrays()
+            new = {name: np.asarray(arrays[name]) for name in old}
+            if any(new[name].dtype != x.dtype or new[name].ndim != x.ndim for name, x in old.items()):
+                raise ValueError("an array has another type")
+            points = Points(**{name: new[f"points_{name}"] for name in Points._fields})
+            bins = Bins(**{name: new[f"bins_{name}"] for name in Bins._fields})
+            counted = int(points.weights.sum()) + int(bins.counts.sum())
+            if new["n"].shape != (1,) or int(new["n"][0]) != counted or (new["bins_counts"] < 0).any():
+                raise ValueError("the counts do not add up")
+        except (KeyError, ValueError) as error:
+            raise ValueError(f"the arrays are not those of a Histogram: {error}") from None
+        made._stack = Stack(made.max_bins, new["n"], new["exact"], points, bins)
+        return made
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Histogram):

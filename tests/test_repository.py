@@ -51,6 +51,7 @@ ORDER = [
     "network",
     "export",
     "training",
+    "onnx_model",
     "course",
     "__main__",
 ]
@@ -60,7 +61,7 @@ HEAVY = {
     "IPython": {"course"},
     "numba": {"kernels"},
     "dask": {"distributed"},
-    "onnx": {"comparison", "export"},
+    "onnx": {"comparison", "export", "onnx_model"},
 }
 
 
@@ -211,7 +212,6 @@ CONTRACT = {
 }
 PENDING = (  # on their way
     "formats.",
-    "onnx_model.",
 )
 
 

@@ -1,0 +1,422 @@
+"""Which layer is to blame: each layer quantized alone, and a float model beside a quantized one."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from quantnotes.onnx_model.graph import Batch, Graph, Model, folded_graph, read, run, session, with_outputs
+from quantnotes.onnx_model.observation import Observation, output_of
+from quantnotes.onnx_model.writing import Parts, quantize, weight_params
+from quantnotes.saturation import code_ledger
+from quantnotes.tables import html_table, text_table
+
+Array = NDArray[Any]
+
+
+class _Comparison:
+    """Sums over batches of what two runs gave for one tensor."""
+
+    def __init__(self) -> None:
+        self.signal = self.noise = self.dot = self.norm = 0.0
+        self.same = self.rows = 0
+
+    def add(self, wanted: Array, got: Array) -> None:
+        a, b = wanted.astype(np.float64), got.astype(np.float64)
+        self.signal += float(np.sum(a * a))
+        self.noise += float(np.sum((a - b) ** 2))
+        self.dot += float(np.sum(a * b))
+        self.norm += float(np.sum(b * b))
+        decided = decisions(a), decisions(b)
+        self.same += int(np.count_nonzero(decided[0] == decided[1]))
+        self.rows += decided[0].size
+
+    @property
+    def sqnr_db(self) -> float:
+        return 10 * math.log10(self.signal / self.noise) if self.noise and self.signal else math.inf
+
+    @property
+    def agreement(self) -> float:
+        return self.same / self.rows if self.rows else 1.0
+
+    @property
+    def cosine(self) -> float:
+        length = math.sqrt(self.signal * self.norm)
+        return self.dot / length if length else 1.0
+
+
+def decisions(scores: Array) -> Array:
+    """Return the largest entry along the last axis; of a single score, whether it is above 0.5."""
+    x = np.atleast_1d(scores)
+    if x.shape[-1] > 1:
+        return np.asarray(x.argmax(axis=-1))
+    return np.asarray(x[..., 0] > 0.5)
+
+
+_SHAPES = ("Identity", "Reshape", "Flatten", "Squeeze", "Unsqueeze")  # change no value
+
+
+def score_tensors(graph: Graph) -> list[str]:
+    """Return what to compare at a model's end: its float outputs; of a Softmax or Sigmoid, what goes in."""
+    producers, found = graph.producers(), []
+    for name in graph.outputs:
+        node = producers.get(name)
+        while node is not None and node.op_type in _SHAPES:
+            name = node.input[0]
+            node = producers.get(name)
+        if node is not None and node.op_type in ("Softmax", "LogSoftmax"):
+            name = node.input[0]
+        found.append(name)
+    return list(dict.fromkeys(found))
+
+
+def _as_dict(row: Any) -> dict[str, Any]:
+    """Return the fields of a row for JSON, which has no infinity: None stands for it."""
+    return {k: None if isinstance(v, float) and math.isinf(v) else v for k, v in vars(row).items()}
+
+
+def _is_float(x: Any) -> bool:
+    return isinstance(x, np.ndarray) and x.dtype.kind == "f"
+
+
+# --- sensitivity --------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class LayerBlame:
+    """What one layer does to the model when it alone is quantized: SQNR in dB, inf where nothing changes.
+
+    Attributes
+    ----------
+    layer, kind, weight : str
+        The node's name and operator, and the name of its weight.
+    weight_db : float
+        Of the weight itself.
+    layer_db : float
+        At the layer's output.
+    output_db, weights_only_db, activations_only_db : float
+        At the model's output: both quantized, the weight alone, input and output alone.
+    agreement : float
+        Share of the decisions at the model's output that are the same.
+    """
+
+    layer: str
+    kind: str
+    weight: str
+    weight_db: float
+    layer_db: float
+    output_db: float
+    weights_only_db: float
+    activations_only_db: float
+    agreement: float
+
+
+_HEAD = (
+    "layer",
+    "weight",
+    "weight, dB",
+    "layer, dB",
+    "output, dB",
+    "its weight",
+    "its activations",
+    "agree, %",
+)
+
+
+@dataclass(frozen=True, repr=False)
+class Sensitivity:
+    """Every layer quantized alone, the worst first. Prints as a table, and renders as HTML.
+
+    Attributes
+    ----------
+    rows : tuple of LayerBlame
+        By the SQNR at the model's output, the least first.
+    """
+
+    rows: tuple[LayerBlame, ...]
+
+    def worst(self, count: int) -> list[str]:
+        """Return the names of the layers that cost most: what to pass to `keep_float`."""
+        return [row.layer for row in self.rows[:count]]
+
+    def to_dicts(self) -> list[dict[str, Any]]:
+        """Return the rows for JSON: dicts, infinite values as None."""
+        return [_as_dict(row) for row in self.rows]
+
+    def _cells(self) -> Sequence[tuple[str, ...]]:
+        return [_HEAD] + [
+            (
+                row.layer,
+                row.weight,
+                f"{row.weight_db:.1f}",
+                f"{row.layer_db:.1f}",
+                f"{row.output_db:.1f}",
+                f"{row.weights_only_db:.1f}",
+                f"{row.activations_only_db:.1f}",
+                f"{100 * row.agreement:.1f}",
+            )
+            for row in self.rows
+        ]
+
+    def __str__(self) -> str:
+        return text_table(self._cells(), right=True)
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        return html_table(self._cells(), head=True)
+
+
+def sensitivity(
+    model: Model,
+    observation: Observation,
+    batches: Iterable[Batch],
+    *,
+    progress: Callable[[Sequence[str]], Iterable[str]] = iter,
+    **options: Any,
+) -> Sensitivity:
+    """Quantize each layer alone, and measure what that does to the layer and to the model's output.
+
+    Parameters
+    ----------
+    model : onnx.ModelProto or path
+        In floats, as it was loaded.
+    observation : Observation
+        Of :func:`observe`.
+    batches : iterable of dict of str to array_like
+        What to measure on; a few inputs are enough for the ranking. They and the float model's activations
+        are kept in memory.
+    progress : callable, optional
+        Wraps the names of the layers and yields them in order, as ``tqdm`` does.
+    **options
+        As for :func:`quantize`, but `keep_float` and `parts`.
+
+    Returns
+    -------
+    Sensitivity
+
+    Raises
+    ------
+    TypeError, ValueError
+        As :func:`quantize`; ValueError if there are no batches.
+    """
+    graph = folded_graph(model)
+    consumers = graph.consumers()
+    layers = {node.name: node for node in graph.layers()}
+    ends = {name: output_of(node, consumers, graph) for name, node in layers.items()}
+    weights = {name: node.input[1] for name, node in layers.items()}
+    scores = score_tensors(graph)
+    folded = graph.finish()
+    data = list(batches)
+    if not data:
+        raise ValueError("there are no batches to measure on")
+    names = list(dict.fromkeys([*scores, *ends.values()]))
+    float_session = session(with_outputs(folded, names))
+    wanted = [dict(zip(names, run(float_session, batch, names), strict=True)) for batch in data]
+
+    def measure(name: str, parts: Parts, tensors: list[str]) -> dict[str, _Comparison]:
+        others = [other for other in layers if other != name]
+        alone = quantize(folded, observation, keep_float=others, parts=parts, **options)
+        runner = session(with_outputs(alone, tensors))
+        found = {t: _Comparison() for t in tensors}
+        for batch, expected in zip(data, wanted, strict=True):
+            for t, x in zip(tensors, run(runner, batch, tensors), strict=True):
+                found[t].add(expected[t], x)
+        return found
+
+    again = folded_graph(folded)
+    nodes = {node.name: node for node in again.nodes}
+    of_weights = {"weights", "weight_method", "per_channel", "block_size"}
+    chosen = {key: value for key, value in options.items() if key in of_weights}
+
+    def weight_db(name: str) -> float:
+        params = weight_params(again, nodes[name], **chosen)
+        return code_ledger(again.constants[weights[name]], params).sqnr_db
+
+    rows = []
+    for name in progress(list(layers)):
+        tensors = list(dict.fromkeys([*scores, ends[name]]))
+        both = measure(name, "both", tensors)
+        only = [measure(name, parts, scores) for parts in ("weights", "activations")]
+        rows.append(
+            LayerBlame(
+                name,
+                layers[name].op_type,
+                weights[name],
+                weight_db(name),
+                both[ends[name]].sqnr_db,
+                min(both[s].sqnr_db for s in scores),
+                min(only[0][s].sqnr_db for s in scores),
+                min(only[1][s].sqnr_db for s in scores),
+                min(both[s].agreement for s in scores),
+            )
+        )
+    return Sensitivity(tuple(sorted(rows, key=lambda row: row.output_db)))
+
+
+# --- report -------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class TensorReport:
+    """How far one tensor of the quantized model is from the float one's.
+
+    Attributes
+    ----------
+    tensor : str
+    sqnr_db, cosine : float
+    agreement : float or None
+        Share of equal decisions, at the model's outputs alone.
+    """
+
+    tensor: str
+    sqnr_db: float
+    cosine: float
+    agreement: float | None = None
+
+
+@dataclass(frozen=True, repr=False)
+class Report:
+    """A float model beside a quantized one: the outputs, then every tensor, the worst first.
+
+    Attributes
+    ----------
+    outputs, tensors : tuple of TensorReport
+    """
+
+    outputs: tuple[TensorReport, ...]
+    tensors: tuple[TensorReport, ...]
+
+    @property
+    def agreement(self) -> float:
+        """Share of the decisions that are the same, at the output where it is smallest."""
+        return min(row.agreement or 0.0 for row in self.outputs)
+
+    @property
+    def sqnr_db(self) -> float:
+        """SQNR at the output where it is smallest, in dB; before a softmax."""
+        return min(row.sqnr_db for row in self.outputs)
+
+    def to_dicts(self) -> list[dict[str, Any]]:
+        """Return the rows for JSON: dicts, infinite values as None."""
+        return [_as_dict(row) for row in (*self.outputs, *self.tensors)]
+
+    def _cells(self) -> Sequence[tuple[str, ...]]:
+        return [("tensor", "SQNR, dB", "1 - cosine", "agree, %")] + [
+            (
+                row.tensor,
+                f"{row.sqnr_db:.1f}",
+                f"{max(1 - row.cosine, 0):.1e}",
+                "" if row.agreement is None else f"{100 * row.agreement:.2f}",
+            )
+            for row in (*self.outputs, *self.tensors)
+        ]
+
+    def __str__(self) -> str:
+        return text_table(self._cells(), right=True)
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        return html_table(self._cells(), head=True)
+
+
+def report(model: Model, quantized: Model, batches: Iterable[Batch]) -> Report:
+    """Run a float model and its quantized form side by side, and compare every tensor that both have.
+
+    Parameters
+    ----------
+    model, quantized : onnx.ModelProto or path
+        The float model as it was loaded, and what :func:`quantize` made of it.
+    batches : iterable of dict of str to array_like
+        What to run both on, one batch at a time.
+
+    Returns
+    -------
+    Report
+
+    Raises
+    ------
+    TypeError
+        If an argument has the wrong type.
+    ValueError
+        If the models have no output in common, or there are no batches.
+    """
+    graph = folded_graph(model)
+    scores, float_names = score_tensors(graph), {name for node in graph.nodes for name in node.output if name}
+    folded, other = graph.finish(), read(quantized)
+    theirs = {name for node in other.graph.node for name in node.output}
+    scores = [name for name in scores if name in theirs]
+    if not scores:
+        raise ValueError("the quantized model has none of the float model's outputs")
+    decoded = {f"{name}_decoded": name for name in float_names}
+    pairs = {decoded[name]: name for name in theirs if name in decoded}
+    names = [*scores, *(name for name in sorted(pairs) if name not in scores)]
+    first = session(with_outputs(folded, names))
+    theirs_of = {name: name if name in scores else pairs[name] for name in names}
+    second = session(with_outputs(other, theirs_of.values()))
+    found = {name: _Comparison() for name in names}
+    count = 0
+    for batch in batches:
+        wanted = run(first, batch, names)
+        got = run(second, batch, list(theirs_of.values()))
+        for name, a, b in zip(names, wanted, got, strict=True):
+            if _is_float(a):
+                found[name].add(a, b)
+        count += 1
+    if not count:
+        raise ValueError("there are no batches to compare on")
+    outputs = tuple(TensorReport(n, found[n].sqnr_db, found[n].cosine, found[n].agreement) for n in scores)
+    rest = [TensorReport(n, found[n].sqnr_db, found[n].cosine) for n in names if n not in scores]
+    return Report(outputs, tuple(sorted(rest, key=lambda row: row.sqnr_db)))
+
+
+def keep_float_for(
+    model: Model,
+    observation: Observation,
+    batches: Sequence[Batch],
+    *,
+    within: float = 0.5,
+    ranking: Sensitivity | None = None,
+    **options: Any,
+) -> list[str]:
+    """Return as few layers as need stay in float for the quantized model to agree with the float one.
+
+    Parameters
+    ----------
+    model, observation, **options
+        As for :func:`quantize`.
+    batches : sequence of dict of str to array_like
+        What to measure agreement on.
+    within : float, default 0.5
+        How many percent of the decisions may differ.
+    ranking : Sensitivity, optional
+        Which layers to try first; by default :func:`sensitivity` on the first batch.
+
+    Returns
+    -------
+    list of str
+        For `keep_float`, the worst layer first; all layers if nothing less is enough.
+
+    Raises
+    ------
+    ValueError
+        If `within` is not from 0 to 100.
+    """
+    if not 0 <= within <= 100:
+        raise ValueError(f"within must be from 0 to 100 percent, got {within!r}")
+    order = (ranking or sensitivity(model, observation, batches[:1], **options)).worst(10**9)
+    least, most = 0, len(order)
+    while least < most:  # agreement grows with what stays in float, by and large
+        count = (least + most) // 2
+        made = quantize(model, observation, keep_float=order[:count], **options)
+        if count == len(order) or 100 * (1 - report(model, made, batches).agreement) <= within:
+            most = count
+        else:
+            least = count + 1
+    return order[:least]

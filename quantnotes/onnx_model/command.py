@@ -1,0 +1,236 @@
+"""The commands ``quantnotes observe``, ``blame``, ``quantize`` and ``report``, for a model and its data.
+
+The data are an ``.npz`` file with an array for each input of the model, or a ``.npy`` file for the only one.
+The exit code is 0, or 2 with one line on the standard error where something cannot be done.
+
+Not covered: what the commands call, see the other modules of this package.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from quantnotes.grid import INT4, INT8, INT16, UINT8
+from quantnotes.onnx_model.blame import keep_float_for, report, sensitivity
+from quantnotes.onnx_model.graph import Batch, read, session
+from quantnotes.onnx_model.observation import Observation, observe
+from quantnotes.onnx_model.writing import quantize
+from quantnotes.tables import text_table
+
+_ACTIVATIONS = {"uint8": UINT8, "int8": INT8, "int16": INT16}
+_WEIGHTS = {"int8": INT8, "int4": INT4}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one of the commands.
+
+    Parameters
+    ----------
+    arguments : sequence of str, optional
+        Those of the process by default.
+
+    Returns
+    -------
+    int
+        The exit code: 0, 2 if it could not be done, 130 after Ctrl-C.
+    """
+    options = _parser().parse_args(arguments)
+    try:
+        options.run(options)
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        print("quantnotes: interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    except (ValueError, TypeError, OSError, MemoryError, ModuleNotFoundError) as error:
+        text = " ".join(str(error).split()) or type(error).__name__
+        print(f"quantnotes: {text}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="quantnotes", allow_abbrev=False)
+    commands = parser.add_subparsers(dest="command", required=True)
+
+    def command(name: str, run: Any, text: str, files: dict[str, str]) -> argparse.ArgumentParser:
+        made = commands.add_parser(name, help=text, description=text, allow_abbrev=False)
+        made.set_defaults(run=run)
+        for file, what in files.items():
+            made.add_argument(file, help=what)
+        made.add_argument("--batch", type=int, default=8, metavar="N", help="rows of data at a time")
+        made.add_argument("--json", action="store_true", help="print JSON")
+        return made
+
+    both = {
+        "model": "the float model, .onnx",
+        "data": "inputs of the model, .npz or .npy; the first axis are the rows",
+    }
+    observing = command("observe", _observe, "keep what a model's activations are", both)
+    observing.add_argument("-o", "--output", help="where to keep it, .npz: for --observation")
+    blaming = command("blame", _blame, "quantize each layer alone, the worst first", both)
+    quantizing = command("quantize", _quantize, "write the model in codes", both)
+    quantizing.add_argument("-o", "--output", required=True, help="the file to write, .onnx")
+    quantizing.add_argument(
+        "--keep-float", nargs="+", default=[], metavar="LAYER", help="layers that stay in float"
+    )
+    quantizing.add_argument(
+        "--auto",
+        type=float,
+        metavar="PERCENT",
+        help="keep as few layers in float as needed for no more of the decisions to differ",
+    )
+    command(
+        "report",
+        _report,
+        "compare a float model and a quantized one",
+        {"model": both["model"], "quantized": "what quantize wrote, .onnx", "data": both["data"]},
+    )
+    for made in (blaming, quantizing):
+        made.add_argument("--observation", help="what observe kept; without it, the data are observed first")
+        made.add_argument(
+            "--method", default="mse", help="minmax, histogram, percentile, mse (default), entropy"
+        )
+        made.add_argument("--activations", choices=_ACTIVATIONS, default="uint8")
+        made.add_argument("--weights", choices=_WEIGHTS, default="int8")
+        made.add_argument("--per-tensor", action="store_true", help="one scale for each weight")
+        made.add_argument("--bias-correction", action="store_true", help="take the mean error off the bias")
+    return parser
+
+
+def _choices(options: argparse.Namespace) -> dict[str, Any]:
+    return {
+        "method": options.method,
+        "activations": _ACTIVATIONS[options.activations],
+        "weights": _WEIGHTS[options.weights],
+        "per_channel": not options.per_tensor,
+        "bias_correction": options.bias_correction,
+    }
+
+
+def read_batches(model: str, data: str, rows: int) -> list[dict[str, Any]]:
+    """Return the data of a file in batches, each a dict for the model's inputs.
+
+    Raises
+    ------
+    ValueError
+        If the file cannot be read, an input is missing, or inputs have different numbers of rows.
+    """
+    if rows < 1:
+        raise ValueError(f"--batch must be at least 1, got {rows}")
+    inputs = {i.name: list(i.shape) for i in session(read(model)).get_inputs()}
+    arrays = _arrays(data, list(inputs))
+    if missing := inputs.keys() - arrays.keys():
+        raise ValueError(f"{data} lacks the inputs {', '.join(sorted(missing))}; it has {', '.join(arrays)}")
+    fixed = {shape[0] for shape in inputs.values() if shape and isinstance(shape[0], int) and shape[0] > 0}
+    rows = min([rows, *fixed])
+    cut = [name for name, shape in inputs.items() if shape and arrays[name].ndim == len(shape)]
+    counts = {len(arrays[name]) for name in cut if len(arrays[name]) != 1} or {1}
+    if len(counts) > 1:
+        raise ValueError(f"the inputs in {data} have different numbers of rows: {sorted(counts)}")
+    (count,) = counts
+    return [
+        {
+            name: arrays[name][i : i + rows] if name in cut and len(arrays[name]) == count else arrays[name]
+            for name in inputs
+        }
+        for i in range(0, count - count % rows if fixed else count, rows)
+    ]
+
+
+def _arrays(path: str, inputs: list[str]) -> dict[str, Any]:
+    try:
+        loaded: Any = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise ValueError(f"{path} cannot be read: {error}") from None
+    if isinstance(loaded, np.ndarray):
+        if len(inputs) != 1:
+            raise ValueError(f"the model has {len(inputs)} inputs: put an array for each into an .npz file")
+        return {inputs[0]: loaded}
+    arrays = dict(loaded)
+    if len(inputs) == 1 and len(arrays) == 1:
+        return {inputs[0]: next(iter(arrays.values()))}
+    return arrays
+
+
+def _progress(things: Iterable[Any]) -> Iterator[Any]:
+    """Show a bar on a terminal, if tqdm is installed."""
+    try:
+        from tqdm import tqdm
+    except ModuleNotFoundError:
+        return iter(things)
+    bar: Iterator[Any] = iter(tqdm(things, disable=None, file=sys.stderr, leave=False))
+    return bar
+
+
+def _seen(options: argparse.Namespace, batches: list[dict[str, Any]]) -> Observation:
+    if getattr(options, "observation", None):
+        return Observation.load(options.observation)
+    return observe(options.model, batches, progress=_progress)
+
+
+def _observe(options: argparse.Namespace) -> None:
+    seen = observe(
+        options.model, read_batches(options.model, options.data, options.batch), progress=_progress
+    )
+    if options.output:
+        seen.save(options.output)
+    rows: list[dict[str, Any]] = [
+        {"tensor": n, "values": h.n, "min": h.min, "max": h.max} for n, h in seen.histograms.items()
+    ]
+    if options.json:
+        print(json.dumps(rows, indent=1))
+        return
+    cells: list[tuple[str, ...]] = [
+        (r["tensor"], f"{r['values']:,}", f"{r['min']:.4g}", f"{r['max']:.4g}") for r in rows
+    ]
+    print(text_table([("tensor", "values", "min", "max"), *cells], right=True))
+
+
+def _blame(options: argparse.Namespace) -> None:
+    batches: list[Batch] = list(read_batches(options.model, options.data, options.batch))
+    seen = _seen(options, list(map(dict, batches)))
+    found = sensitivity(options.model, seen, batches[:1], progress=_progress, **_choices(options))
+    print(json.dumps(found.to_dicts(), indent=1) if options.json else found)
+
+
+def _quantize(options: argparse.Namespace) -> None:
+    batches = read_batches(options.model, options.data, options.batch)
+    seen, choices = _seen(options, batches), _choices(options)
+    kept = list(options.keep_float)
+    if options.auto is not None:
+        kept += keep_float_for(options.model, seen, batches, within=options.auto, **choices)
+    made = quantize(options.model, seen, keep_float=kept, **choices)
+    Path(options.output).write_bytes(made.SerializeToString())
+    found = report(options.model, made, batches)
+    size, before = (Path(p).stat().st_size for p in (options.output, options.model))
+    facts = {
+        "agreement": found.agreement,
+        "sqnr_db": found.sqnr_db,
+        "keep_float": kept,
+        "bytes": size,
+        "bytes_before": before,
+    }
+    if options.json:
+        print(json.dumps(facts, indent=1))
+        return
+    print(f"{options.output}: {size:,} bytes of {before:,}")
+    print(f"on these data {100 * found.agreement:.2f} % of the decisions agree")
+    print(f"at the output {found.sqnr_db:.1f} dB of SQNR")
+    if kept:
+        print(f"in float: {', '.join(kept)}")
+
+
+def _report(options: argparse.Namespace) -> None:
+    found = report(options.model, options.quantized, read_batches(options.model, options.data, options.batch))
+    print(json.dumps(found.to_dicts(), indent=1) if options.json else found)

@@ -1,0 +1,293 @@
+"""What a model's activations were on calibration data: one pass, a histogram for each tensor that matters."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+
+from quantnotes.calibration import choose_range
+from quantnotes.grid import UINT8, IntGrid
+from quantnotes.histogram import Histogram
+from quantnotes.mse import Scheme
+from quantnotes.onnx_model.graph import Batch, Graph, Model, folded_graph, run, session, with_outputs
+from quantnotes.ranges import Range
+
+Array = NDArray[Any]
+
+
+class Observation:
+    """The histograms of a model's activations, and the mean of each channel that goes into a layer.
+
+    Made by :func:`observe`.
+
+    Attributes
+    ----------
+    histograms : dict of str to Histogram
+        By the name of the tensor in the folded model: what goes into each layer, and what comes out.
+    batches : int
+        How many batches have been seen.
+
+    Examples
+    --------
+    >>> Observation().batches
+    0
+    """
+
+    __hash__ = None  # type: ignore[assignment]  # its state changes
+
+    def __init__(self) -> None:
+        self.histograms: dict[str, Histogram] = {}
+        self.batches = 0
+        self._sums: dict[str, Array] = {}  # of each channel, axis 1 or the last; with the count at the end
+
+    def _take(self, name: str, x: Array, channel_axis: int | None) -> None:
+        """Count the values of a tensor in one batch, and add its channels up."""
+        self.histograms.setdefault(name, Histogram()).update(x)
+        if channel_axis is not None and -x.ndim <= channel_axis < x.ndim:
+            rows = np.moveaxis(x, channel_axis, -1).reshape(-1, x.shape[channel_axis])
+            new = np.append(rows.sum(axis=0, dtype=np.float64), len(rows))
+            old = self._sums.get(name)
+            if old is None or old.shape == new.shape:
+                self._sums[name] = new if old is None else old + new
+
+    def mean(self, name: str) -> Array | None:
+        """Return the mean of each channel of a layer's input: float64, shape (channels,); None if unknown."""
+        total = self._sums.get(name)
+        return None if total is None else total[:-1] / total[-1]
+
+    def merge(self, other: Observation) -> Observation:
+        """Take in what another one has seen of the same model, and leave that as it is.
+
+        Returns
+        -------
+        Observation
+            This one.
+
+        Raises
+        ------
+        TypeError
+            If `other` is not an Observation.
+        ValueError
+            If it is of another model.
+        """
+        if not isinstance(other, Observation):
+            raise TypeError(f"other must be an Observation, got {type(other).__name__}")
+        if self.batches and other.batches and self.histograms.keys() != other.histograms.keys():
+            raise ValueError("the observations are of different models: their tensors have other names")
+        for name, histogram in other.histograms.items():
+            self.histograms[name] = self.histograms.get(name, Histogram(histogram.max_bins)) | histogram
+        for name, total in other._sums.items():
+            old = self._sums.get(name)
+            self._sums[name] = total.copy() if old is None else old + total
+        self.batches += other.batches
+        return self
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write everything to a file, NumPy's ``.npz``; what :meth:`load` reads is equal."""
+        arrays: dict[str, Any] = {}
+        names = list(self.histograms)
+        for i, name in enumerate(names):
+            arrays |= {f"h{i}_{part}": value for part, value in self.histograms[name].to_arrays().items()}
+            if name in self._sums:
+                arrays[f"s{i}"] = self._sums[name]
+        head = json.dumps({"names": names, "batches": self.batches})
+        with Path(path).open("wb") as file:
+            np.savez_compressed(file, head=np.array(head), **arrays)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Observation:
+        """Read what :meth:`save` has written.
+
+        Raises
+        ------
+        ValueError
+            If the file is not one of these.
+        """
+        made = cls()
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                head = json.loads(str(file["head"]))
+                for i, name in enumerate(head["names"]):
+                    start = f"h{i}_"
+                    parts = {
+                        key.removeprefix(start): file[key] for key in file.files if key.startswith(start)
+                    }
+                    made.histograms[name] = Histogram.from_arrays(parts)
+                    if f"s{i}" in file.files:
+                        made._sums[name] = file[f"s{i}"]
+                made.batches = int(head["batches"])
+        except (OSError, KeyError, TypeError, ValueError) as error:
+            raise ValueError(f"{os.fspath(path)} holds no observation: {error}") from error
+        return made
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Observation):
+            return NotImplemented
+        return (
+            self.batches == other.batches
+            and self.histograms == other.histograms
+            and self._sums.keys() == other._sums.keys()
+            and all(np.array_equal(x, other._sums[name]) for name, x in self._sums.items())
+        )
+
+    def __repr__(self) -> str:
+        return f"Observation({len(self.histograms)} tensors, {self.batches} batches)"
+
+
+def observe(model: Model, batches: Iterable[Batch], *, progress: Any = iter) -> Observation:
+    """Run a model on calibration data once, and keep a histogram of every activation that can be quantized.
+
+    Parameters
+    ----------
+    model : onnx.ModelProto or path
+        In floats, as it was loaded; it is folded first.
+    batches : iterable of dict of str to array_like
+        What to run it on. One batch at a time is in memory.
+    progress : callable, optional
+        Wraps the batches and yields them in order, as ``tqdm`` does.
+
+    Returns
+    -------
+    Observation
+
+    Raises
+    ------
+    TypeError
+        If `model` or a batch has the wrong type.
+    ValueError
+        If there are no batches, one does not fit the model, or an activation is not finite.
+
+    Examples
+    --------
+    >>> from quantnotes import samples
+    >>> x = np.zeros((1, 3, 48, 192), np.float32)
+    >>> observe(samples.path("text_direction.onnx"), [{"x": x}]).batches
+    1
+    """
+    graph = folded_graph(model)
+    tensors = observed_tensors(graph)
+    runner = session(with_outputs(graph.finish(), tensors))
+    names = list(tensors)
+    observation = Observation()
+    for batch in progress(batches):
+        values = run(runner, batch, [n for n in names if n not in graph.inputs])
+        found = dict(zip((n for n in names if n not in graph.inputs), values, strict=True))
+        for name in names:
+            x = found[name] if name in found else np.asarray(batch[name])
+            try:
+                observation._take(name, x, tensors[name])
+            except ValueError as error:
+                raise ValueError(f"the tensor {name}: {error}") from None
+        observation.batches += 1
+    if not observation.batches:
+        raise ValueError("there are no batches: observe needs typical inputs of the model")
+    return observation
+
+
+def observed_tensors(graph: Graph) -> dict[str, int | None]:
+    """Return what goes into and comes out of each layer, with the axis of the channels that go in."""
+    tensors: dict[str, int | None] = {}
+    consumers = graph.consumers()
+    for layer in graph.layers():
+        tensors[layer.input[0]] = 1 if layer.op_type == "Conv" else -1
+        tensors.setdefault(output_of(layer, consumers, graph), None)
+    return tensors
+
+
+def output_of(layer: onnx.NodeProto, consumers: dict[str, list[onnx.NodeProto]], graph: Graph) -> str:
+    """Return the tensor behind a layer that gets codes: that of a ReLU, if nothing else reads the layer."""
+    name: str = layer.output[0]
+    readers = consumers.get(name, [])
+    if len(readers) == 1 and name not in graph.seen_outside() and is_relu(readers[0], graph):
+        return str(readers[0].output[0])
+    return name
+
+
+def is_relu(node: onnx.NodeProto, graph: Graph) -> bool:
+    """Whether an engine can leave the node to the clip of the codes: Relu, or Clip from 0 on."""
+    if node.op_type == "Relu":
+        return True
+    if node.op_type != "Clip" or len(node.input) < 2:
+        return False
+    low = graph.constants.get(node.input[1])
+    return low is not None and float(low) == 0
+
+
+def ranges(
+    observation: Observation,
+    method: str = "mse",
+    grid: IntGrid = UINT8,
+    scheme: Scheme = "asymmetric",
+    *,
+    names: Sequence[str] | None = None,
+    **options: Any,
+) -> dict[str, Range]:
+    """Return the range that a method chooses for each tensor, from what was observed, without another pass.
+
+    Parameters
+    ----------
+    observation : Observation
+        Of :func:`observe`.
+    method : str, default "mse"
+        As for :func:`quantnotes.choose_range`; options likewise.
+    grid : IntGrid, default UINT8
+        The codes of the activations.
+    scheme : {"asymmetric", "symmetric"}, default "asymmetric"
+        Which parameters will be made of the ranges.
+    names : sequence of str, optional
+        Of these tensors alone.
+
+    Returns
+    -------
+    dict of str to Range
+
+    Raises
+    ------
+    TypeError
+        If `observation` is not an Observation.
+    ValueError
+        If nothing was observed, or `method` is unknown.
+    """
+    if not isinstance(observation, Observation):
+        raise TypeError(
+            f"observation must be an Observation, as observe makes it; got {type(observation).__name__}"
+        )
+    if not observation.batches:
+        raise ValueError("nothing has been observed: call observe first")
+    wanted = observation.histograms if names is None else {n: observation.histograms[n] for n in names}
+    return {name: choose_range(method, h, grid, scheme, **options) for name, h in wanted.items()}
+
+
+def to_onnxruntime(observation: Observation, method: str = "mse", **options: Any) -> Any:
+    """Return the ranges in the form that ONNX Runtime's own quantizer reads.
+
+    Parameters
+    ----------
+    observation : Observation
+    method, **options
+        As for :func:`ranges`.
+
+    Returns
+    -------
+    onnxruntime.quantization.calibrate.TensorsData
+        For its ``QDQQuantizer``, on the folded model.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As :func:`ranges`.
+    """
+    from onnxruntime.quantization.calibrate import CalibrationMethod, TensorData, TensorsData
+
+    data: dict[str, Any] = {
+        name: TensorData(lowest=np.float32(low), highest=np.float32(high))
+        for name, (low, high) in ranges(observation, method, **options).items()
+    }
+    return TensorsData(CalibrationMethod.MinMax, data)

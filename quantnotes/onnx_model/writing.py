@@ -1,0 +1,397 @@
+"""A float model written in codes: QuantizeLinear and DequantizeLinear where an engine makes integers of them.
+
+A layer gets codes for its input, its weight, its bias and its output. The output's stand behind a ReLU, which
+the clip of the codes then replaces. Everything else stays in float.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import ml_dtypes  # noqa: F401  # NumPy knows int4 by it
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import helper
+
+from quantnotes.calibration import choose_range, make_params
+from quantnotes.grid import INT8, UINT8, IntGrid, check_grid
+from quantnotes.mapping import QuantParams, dequantize
+from quantnotes.mapping import quantize as quantize_array
+from quantnotes.onnx_model.graph import OPSET, Graph, Model, attribute, folded_graph
+from quantnotes.onnx_model.observation import Observation, output_of, ranges
+from quantnotes.ranges import Range
+
+Array = NDArray[Any]
+Parts = Literal["both", "weights", "activations"]
+
+_BIAS_LIMIT = 2**30  # of a bias in units of Sx Sw: the rest of int32 is for the products
+_WIDE = 21  # the opset that brought codes of 16 and of 4 bits, and blocks
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """What to write, for all layers alike."""
+
+    activations: IntGrid
+    weights: IntGrid
+    weight_method: str | None
+    per_channel: bool
+    block_size: int | None
+    parts: Parts
+    correct: bool
+
+
+def quantize(
+    model: Model,
+    observation: Observation | None,
+    *,
+    method: str = "mse",
+    activations: IntGrid = UINT8,
+    weights: IntGrid = INT8,
+    weight_method: str | None = None,
+    per_channel: bool = True,
+    block_size: int | None = None,
+    keep_float: Collection[str] = (),
+    bias_correction: bool = False,
+    parts: Parts = "both",
+    clip_unseen: bool = True,
+    **options: Any,
+) -> onnx.ModelProto:
+    """Return the model with codes for the weights and activations of its Conv, Gemm and MatMul layers.
+
+    Parameters
+    ----------
+    model : onnx.ModelProto or path
+        In floats, as it was loaded, unfolded; it is folded first.
+    observation : Observation or None
+        What its activations were, of :func:`observe`. None where ``parts="weights"``.
+    method : str, default "mse"
+        How the activations' ranges are chosen, see :func:`quantnotes.choose_range`; options likewise.
+    activations : IntGrid, default UINT8
+        Codes of the activations: with UINT8, INT8 or UINT16 asymmetric, with INT16 symmetric.
+    weights : IntGrid, default INT8
+        Codes of the weights, symmetric: INT8 or INT4.
+    weight_method : str, optional
+        How their ranges are chosen; by default "minmax" for 8 bits, "mse" for fewer.
+    per_channel : bool, default True
+        A scale for each output of a layer, or one for its whole weight.
+    block_size : int, optional
+        With INT4: how many inputs of an output share a scale, in Gemm and MatMul; with it, activations stay
+        in float, and a Conv keeps a scale for each output.
+    keep_float : collection of str
+        Names of layers (nodes), or of their weights or outputs, that stay in float: input, weight and output.
+    bias_correction : bool, default False
+        Take the mean error that the rounded weight makes on the mean input off the bias.
+    parts : {"both", "weights", "activations"}, default "both"
+        Quantize one kind alone, to see which one does the harm.
+    clip_unseen : bool, default True
+        Spend no codes on what the next node cannot see: below -3, hard-swish is 0.
+
+    Returns
+    -------
+    onnx.ModelProto
+
+    Raises
+    ------
+    TypeError
+        If an argument has the wrong type.
+    ValueError
+        If the model has no layer that can be quantized, a name of `keep_float` is not in it, the observation
+        is of another model, or a grid is not supported.
+
+    Examples
+    --------
+    >>> from quantnotes import samples
+    >>> from quantnotes.onnx_model import observe
+    >>> model, x = samples.path("text_direction.onnx"), np.zeros((1, 3, 48, 192), np.float32)
+    >>> int8 = quantize(model, observe(model, [{"x": x}]), method="minmax")
+    >>> sum(node.op_type == "QuantizeLinear" for node in int8.graph.node) > 53
+    True
+    """
+    for grid in (activations, weights):
+        check_grid(grid)
+    plan = _Plan(
+        activations,
+        weights,
+        weight_method,
+        per_channel,
+        block_size,
+        parts,
+        bias_correction,
+    )
+    _check_plan(plan)
+    plain = activations.codes == 256 and weights.codes > 16
+    graph = folded_graph(model, OPSET if plain else _WIDE)
+    chosen = _chosen(graph, keep_float)
+    writer = _Writer(graph, plan, observation, {layer.name for layer in chosen})
+    if plan.parts != "weights" and plan.block_size is None:
+        if observation is None:
+            raise ValueError('observation is None: only parts="weights" needs none')
+        writer.choose_activations(chosen, method, clip_unseen, options)
+    for layer in chosen:
+        writer.quantize_layer(layer)
+    return writer.finish()
+
+
+def _check_plan(plan: _Plan) -> None:
+    if plan.parts not in ("both", "weights", "activations"):
+        raise ValueError(f'parts must be "both", "weights" or "activations", got {plan.parts!r}')
+    if plan.activations.codes not in (256, 2**16):
+        raise ValueError(f"activations must have 8 or 16 bits, got {plan.activations}")
+    if plan.weights.qmin >= 0 or plan.weights.codes not in (15, 16, 255, 256):
+        raise ValueError(f"weights must be INT8 or INT4, got {plan.weights}")
+    if plan.block_size is not None and (plan.weights.codes > 16 or plan.block_size < 16):
+        raise ValueError(f"block_size goes with INT4 weights and is at least 16, got {plan.block_size}")
+
+
+def _chosen(graph: Graph, keep_float: Collection[str]) -> list[onnx.NodeProto]:
+    """Return the layers to quantize."""
+    if isinstance(keep_float, str):
+        raise TypeError(f"keep_float must be a collection of names, got the string {keep_float!r}")
+    layers, kept, known = [], set(keep_float), set()
+    for layer in graph.layers():
+        names = {layer.name, layer.input[1], layer.output[0]}
+        known |= names
+        if not names & kept:
+            layers.append(layer)
+    if unknown := kept - known:
+        raise ValueError(f"keep_float names no layer of the model: {', '.join(sorted(unknown))}")
+    if not known:
+        raise ValueError("the model has no Conv, Gemm or MatMul with a constant float weight")
+    return layers
+
+
+class _Writer:
+    """A graph on its way to codes."""
+
+    def __init__(self, graph: Graph, plan: _Plan, observation: Observation | None, chosen: set[str]) -> None:
+        self.graph, self.plan, self.observation = graph, plan, observation
+        self.kept = {layer.name for layer in graph.layers()} - chosen  # these read tensors as they are
+        self.params: dict[str, QuantParams] = {}  # of activations
+        self.before: dict[str, list[onnx.NodeProto]] = {}  # nodes that go in front of a node, by its name
+        self.decoded: dict[str, str] = {}  # an activation, and the same decoded from codes
+        self.origin: dict[str, str] = {}  # the other way round
+
+    # --- activations ---
+
+    def choose_activations(
+        self, layers: list[onnx.NodeProto], method: str, clip_unseen: bool, options: dict[str, Any]
+    ) -> None:
+        """Choose S and Z of everything that goes into or comes out of the layers."""
+        assert self.observation is not None
+        consumers, grid = self.graph.consumers(), self.plan.activations
+        names = dict.fromkeys(
+            name for layer in layers for name in (layer.input[0], output_of(layer, consumers, self.graph))
+        )
+        if missing := [n for n in names if n not in self.observation.histograms]:
+            raise ValueError(f"the observation is of another model: it has no tensor {missing[0]}")
+        scheme: Any = "symmetric" if grid.codes > 256 and grid.qmin < 0 else "asymmetric"
+        for name, bounds in ranges(
+            self.observation, method, grid, scheme, names=list(names), **options
+        ).items():
+            if clip_unseen:
+                bounds = seen(bounds, consumers.get(name, []), self.graph)
+            self.params[name] = make_params(bounds, grid, scheme)
+
+    def code_activation(self, name: str, readers: set[str]) -> None:
+        """Put codes behind a tensor, and let the nodes named read what they decode to."""
+        params = self.params[name]
+        if name not in self.decoded:
+            codes, back = (self.graph.unused(f"{name}_{kind}") for kind in ("codes", "decoded"))
+            scale, zero = self._constants(name, params)
+            nodes = [
+                helper.make_node("QuantizeLinear", [name, scale, zero], [codes], f"{codes}_Q"),
+                helper.make_node("DequantizeLinear", [codes, scale, zero], [back], f"{back}_DQ"),
+            ]
+            self.decoded[name], self.origin[back] = back, name
+            self._insert_behind(name, nodes)
+        for node in self.graph.nodes:
+            if node.name in readers:
+                for i, source in enumerate(node.input):
+                    if source == name:
+                        node.input[i] = self.decoded[name]
+
+    def _constants(self, name: str, params: QuantParams) -> tuple[str, str]:
+        return (
+            self._store(f"{name}_scale", np.asarray(params.scale, np.float32)),
+            self._store(f"{name}_zero_point", np.asarray(params.zero_point).astype(params.grid.dtype)),
+        )
+
+    def _insert_behind(self, name: str, nodes: list[onnx.NodeProto]) -> None:
+        """Insert nodes behind the one that makes a tensor, or at the beginning."""
+        at = next((i + 1 for i, node in enumerate(self.graph.nodes) if name in node.output), 0)
+        self.graph.nodes[at:at] = nodes
+
+    # --- layers ---
+
+    def quantize_layer(self, layer: onnx.NodeProto) -> None:
+        """Give a layer codes for what goes in, its weight, its bias and what comes out."""
+        source = self.origin.get(layer.input[0], layer.input[0])  # the layer before may have coded it
+        x = self.params.get(source)
+        out = output_of(layer, self.graph.consumers(), self.graph)
+        if x is not None:
+            self.code_activation(source, {layer.name})
+        if self.plan.parts != "activations":
+            axis = self.graph.channel_axis(layer)
+            w, weight = self._quantize_weight(layer, x)
+            self._quantize_bias(layer, axis, source, weight, x, w)
+        if out in self.params:
+            readers = {n.name for n in self.graph.nodes if out in n.input and n.op_type != "QuantizeLinear"}
+            if readers - self.kept:
+                self.code_activation(out, readers - self.kept)
+
+    def _quantize_weight(self, layer: onnx.NodeProto, x: QuantParams | None) -> tuple[QuantParams, Array]:
+        """Store the weight as codes, and return its parameters and what it was."""
+        weight, plan = self.graph.constants[layer.input[1]], self.plan
+        params = weight_params(
+            self.graph, layer, plan.weights, plan.weight_method, plan.per_channel, plan.block_size
+        )
+        if x is not None and len(layer.input) > 2 and layer.input[2]:
+            params = _with_room(params, self.graph.constants[layer.input[2]], x)
+        codes = quantize_array(weight, params)
+        stored = codes.dtype if params.grid.codes > 16 else np.dtype("int4")
+        names = [
+            self._store(f"{layer.name}_weight_codes", codes.astype(stored)),
+            self._store(f"{layer.name}_weight_scale", np.asarray(params.scale, np.float32)),
+            self._store(f"{layer.name}_weight_zero_point", np.zeros(np.shape(params.scale), stored)),
+        ]
+        where = {"axis": params.axis, "block_size": params.block_size}
+        options = {key: value for key, value in where.items() if value is not None}
+        layer.input[1] = self._decode(layer, f"{layer.name}_weight", names, options)
+        return params, weight
+
+    def _quantize_bias(
+        self,
+        layer: onnx.NodeProto,
+        axis: int,
+        source: str,
+        weight: Array,
+        x: QuantParams | None,
+        w: QuantParams,
+    ) -> None:
+        """Store the bias as int32 in units of Sx Sw if the input has codes, corrected if that is wanted."""
+        has = len(layer.input) > 2 and layer.input[2]
+        bias = np.zeros(weight.shape[axis])
+        if has:
+            bias = self.graph.constants[layer.input[2]].ravel().astype(np.float64)
+        if self.plan.correct:
+            bias = bias - self._mean_error(layer, axis, source, weight, w)
+        elif not has:
+            return
+        if layer.op_type == "MatMul":  # has no bias; the correction is added behind it
+            self._add_behind(layer, bias.astype(np.float32))
+            return
+        del layer.input[2:]
+        if x is None or w.block_size is not None:
+            layer.input.append(self._store(f"{layer.name}_bias", bias.astype(np.float32)))
+            return
+        scale = np.float32(x.scale) * np.asarray(w.scale, np.float32)
+        codes = np.clip(np.rint(bias / scale.astype(np.float64)), -(2**31), 2**31 - 1).astype(np.int32)
+        names = [
+            self._store(f"{layer.name}_bias_codes", codes),
+            self._store(f"{layer.name}_bias_scale", scale),
+        ]
+        layer.input.append(
+            self._decode(layer, f"{layer.name}_bias", names, {"axis": 0} if scale.ndim else {})
+        )
+
+    def _store(self, stem: str, value: Array) -> str:
+        """Store a constant under a name of its own, and return the name."""
+        name = self.graph.unused(stem)
+        self.graph.constants[name] = value
+        return name
+
+    def _decode(self, layer: onnx.NodeProto, stem: str, inputs: list[str], options: dict[str, Any]) -> str:
+        """Put a DequantizeLinear in front of a layer, and return the name of what it gives."""
+        name = self.graph.unused(f"{stem}_decoded")
+        node = helper.make_node("DequantizeLinear", inputs, [name], f"{name}_DQ", **options)
+        self.before.setdefault(layer.name, []).append(node)
+        return name
+
+    def _mean_error(
+        self, layer: onnx.NodeProto, axis: int, source: str, weight: Array, w: QuantParams
+    ) -> Array:
+        """Return what the rounded weight adds to each output in the mean, on the mean input."""
+        mean = None if self.observation is None else self.observation.mean(source)
+        if mean is None:
+            raise ValueError(f"bias_correction needs the mean input of {layer.name}, which was not observed")
+        error = dequantize(quantize_array(weight, w), w, dtype=np.float64) - weight
+        rows = np.moveaxis(error, axis, 0)
+        if layer.op_type != "Conv":
+            return np.asarray(rows.reshape(len(rows), -1) @ mean)
+        taps = rows.sum(axis=tuple(range(2, rows.ndim)))  # (outputs, inputs of a group)
+        groups = attribute(layer, "group", 1)
+        inputs = mean.reshape(groups, -1).repeat(len(rows) // groups, axis=0)
+        return np.asarray((taps * inputs).sum(axis=1))
+
+    def _add_behind(self, layer: onnx.NodeProto, value: Array) -> None:
+        name, raw = (
+            self.graph.unused(f"{layer.name}_correction"),
+            self.graph.unused(f"{layer.name}_uncorrected"),
+        )
+        self.graph.constants[name] = value
+        node = helper.make_node("Add", [raw, name], [layer.output[0]], f"{layer.name}_corrected")
+        layer.output[0] = raw
+        self._insert_behind(raw, [node])
+
+    def finish(self) -> onnx.ModelProto:
+        """Put the nodes in front of the layers in their places, and return the model."""
+        nodes = []
+        for node in self.graph.nodes:
+            nodes += [*self.before.get(node.name, []), node]
+        self.graph.nodes = nodes
+        model = self.graph.finish()
+        model.producer_name = "quantnotes"
+        return model
+
+
+def weight_params(
+    graph: Graph,
+    layer: onnx.NodeProto,
+    weights: IntGrid = INT8,
+    weight_method: str | None = None,
+    per_channel: bool = True,
+    block_size: int | None = None,
+) -> QuantParams:
+    """Return the parameters of a layer's weight, symmetric: see :func:`quantize`."""
+    weight, axis = graph.constants[layer.input[1]], graph.channel_axis(layer)
+    where: dict[str, Any] = {"axis": axis} if per_channel else {}
+    if block_size is not None and layer.op_type != "Conv" and weight.ndim == 2:
+        where = {"axis": 1 - axis, "block_size": block_size}
+    method = weight_method or ("minmax" if weights.codes > 16 else "mse")
+    return make_params(
+        choose_range(method, weight, weights, "symmetric", **where), weights, "symmetric", **where
+    )
+
+
+def _with_room(w: QuantParams, bias: Array, x: QuantParams) -> QuantParams:
+    """Raise the scale of an output whose bias would not fit into int32."""
+    needed = np.abs(bias.ravel().astype(np.float64)) / (x.scale * _BIAS_LIMIT)
+    scale = np.maximum(w.scale, needed.max(initial=0) if w.axis is None else needed)
+    return QuantParams(scale, w.zero_point, w.grid, w.axis)
+
+
+def seen(bounds: Range, readers: list[onnx.NodeProto], graph: Graph) -> Range:
+    """Return the part of a range that the nodes behind a tensor can tell apart.
+
+    Below -3 a hard-swish gives 0, whether it is one node or written out as Add, Clip, Mul and Div; outside
+    -beta / alpha to (1 - beta) / alpha a HardSigmoid is constant.
+    """
+    kinds = sorted(node.op_type for node in readers)
+    if kinds == ["HardSwish"] or (kinds == ["Add", "Mul"] and _adds_three(readers, graph)):
+        return Range(max(bounds.rmin, -3.0), max(bounds.rmax, 0.0))
+    if kinds == ["HardSigmoid"]:
+        alpha, beta = attribute(readers[0], "alpha", 0.2), attribute(readers[0], "beta", 0.5)
+        low, high = max(bounds.rmin, -beta / alpha), min(bounds.rmax, (1 - beta) / alpha)
+        return Range(low, high) if low < high else bounds
+    return bounds
+
+
+def _adds_three(readers: list[onnx.NodeProto], graph: Graph) -> bool:
+    added = next(node for node in readers if node.op_type == "Add")
+    value = next((graph.constants[n] for n in added.input if n in graph.constants), None)
+    clip = [node for node in graph.nodes if node.op_type == "Clip" and added.output[0] in node.input]
+    return value is not None and value.size == 1 and float(value.ravel()[0]) == 3 and len(clip) == 1

@@ -1,0 +1,666 @@
+"""From a float ONNX model to codes: folding changes nothing, layers get codes, blame finds the culprit."""
+
+import json
+
+import numpy as np
+import pytest
+
+onnx = pytest.importorskip("onnx")
+pytest.importorskip("onnxruntime")
+
+from onnx import TensorProto, helper, numpy_helper  # noqa: E402
+
+from quantnotes import (  # noqa: E402
+    INT4,
+    INT8,
+    INT16,
+    UINT4,
+    UINT8,
+    Histogram,
+    Range,
+    choose_range,
+    fake_quantize,
+    make_params,
+    samples,
+)
+from quantnotes import __main__ as command_line  # noqa: E402
+from quantnotes import onnx_model as om  # noqa: E402
+from quantnotes.onnx_model.graph import Graph, run  # noqa: E402
+from quantnotes.onnx_model.writing import seen  # noqa: E402
+
+RNG = np.random.default_rng(0)
+
+
+def model_of(nodes, constants, inputs, outputs, opset=17):
+    made = helper.make_model(
+        helper.make_graph(
+            nodes,
+            "test",
+            [helper.make_tensor_value_info(n, TensorProto.FLOAT, shape) for n, shape in inputs.items()],
+            [helper.make_tensor_value_info(n, TensorProto.FLOAT, None) for n in outputs],
+            [numpy_helper.from_array(np.asarray(x, np.float32), n) for n, x in constants.items()],
+        ),
+        opset_imports=[helper.make_opsetid("", opset)],
+        ir_version=8,
+    )
+    made = onnx.shape_inference.infer_shapes(made)  # the shapes of the outputs
+    onnx.checker.check_model(made)
+    return made
+
+
+def outputs_of(model, batch, names=None):
+    return run(om.session(model, optimize=False), batch, names)
+
+
+def node(kind, inputs, output, **attributes):
+    return helper.make_node(kind, inputs.split(), [output], output, **attributes)
+
+
+def ops(model):
+    return [n.op_type for n in model.graph.node]
+
+
+W = RNG.normal(size=(6, 4, 3, 3)).astype(np.float32)
+NORM = {
+    "gamma": RNG.uniform(0.1, 3, 6),
+    "beta": RNG.normal(size=6),
+    "mean": RNG.normal(size=6),
+    "var": RNG.uniform(0.01, 4, 6),
+}
+
+
+def small_network(opset=17):
+    """Convolution, normalization, ReLU, depthwise convolution, pooling, a dense layer, softmax."""
+    return model_of(
+        [
+            node("Conv", "x w b", "conv", pads=[1, 1, 1, 1]),
+            node("BatchNormalization", "conv gamma beta mean var", "norm"),
+            node("Relu", "norm", "relu"),
+            node("Conv", "relu dw", "deep", group=6, pads=[1, 1, 1, 1]),
+            node("Add", "deep shift", "shifted"),
+            node("GlobalAveragePool", "shifted", "pool"),
+            node("Flatten", "pool", "flat"),
+            node("Gemm", "flat dense bias", "scores", transB=1),
+            node("Softmax", "scores", "probabilities"),
+        ],
+        {
+            "w": W,
+            "b": RNG.normal(size=6),
+            **NORM,
+            "dw": RNG.normal(size=(6, 1, 3, 3)),
+            "shift": RNG.normal(size=(6, 1, 1)),
+            "dense": RNG.normal(size=(5, 6)),
+            "bias": RNG.normal(size=5),
+        },
+        {"x": ["n", 4, 8, 8]},
+        ["probabilities"],
+        opset,
+    )
+
+
+def batches(count=4, rows=8, seed=1):
+    rng = np.random.default_rng(seed)
+    return [{"x": rng.normal(size=(rows, 4, 8, 8)).astype(np.float32)} for _ in range(count)]
+
+
+# --- folding ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("opset", [11, 13, 17, 21])
+def test_folding_changes_nothing(opset):
+    model = small_network(opset)
+    before = model.SerializeToString()
+    folded = om.fold(model, check=batches(1))
+    assert model.SerializeToString() == before
+    assert "BatchNormalization" not in ops(folded)
+    assert "Add" not in ops(folded)
+    assert sum(n.op_type == "Conv" for n in folded.graph.node) == 2
+    (a,), (b,) = outputs_of(model, batches(1)[0]), outputs_of(folded, batches(1)[0])
+    np.testing.assert_allclose(a, b, atol=1e-5)
+    onnx.checker.check_model(folded)
+
+
+def test_folding_keeps_names():
+    folded = om.fold(small_network())
+    assert [n.output[0] for n in folded.graph.node][:3] == ["norm", "relu", "shifted"]
+
+
+def test_weights_in_constant_nodes_and_behind_reshapes():
+    model = model_of(
+        [
+            helper.make_node("Constant", [], ["w"], value=numpy_helper.from_array(W)),
+            node("Conv", "x w", "conv"),
+            helper.make_node("Constant", [], ["shape"], value_ints=[1, 6, 1, 1]),
+            node("Reshape", "offset shape", "column"),
+            node("Add", "conv column", "y"),
+        ],
+        {"offset": RNG.normal(size=6)},
+        {"x": [1, 4, 8, 8]},
+        ["y"],
+    )
+    folded = om.fold(model)
+    assert ops(folded) == ["Conv"]
+    np.testing.assert_allclose(
+        outputs_of(model, batches(1, 1)[0])[0], outputs_of(folded, batches(1, 1)[0])[0], atol=1e-5
+    )
+
+
+def test_a_shared_weight_is_folded_once_for_each():
+    model = model_of(
+        [
+            node("Conv", "x w", "one"),
+            node("Conv", "x w", "two"),
+            node("Mul", "one factor", "scaled"),
+            node("Add", "scaled two", "y"),
+        ],
+        {"w": W, "factor": [2.0]},
+        {"x": [1, 4, 8, 8]},
+        ["y"],
+    )
+    folded = om.fold(model)
+    assert ops(folded).count("Mul") == 0
+    np.testing.assert_allclose(
+        outputs_of(model, batches(1, 1)[0])[0], outputs_of(folded, batches(1, 1)[0])[0], atol=1e-4
+    )
+
+
+@pytest.mark.parametrize(
+    ("constant", "folds"),
+    [(np.ones((1, 6, 1, 1)), True), (np.ones((6, 1, 1)), True), ([1.0], True), (np.ones(6), False)],
+)
+def test_only_what_is_one_number_a_channel_is_folded(constant, folds):
+    model = model_of(
+        [node("Conv", "x w", "conv"), node("Add", "conv c", "y")],
+        {"w": W, "c": constant},
+        {"x": [1, 4, 8, 8]},
+        ["y"],
+    )
+    assert ops(om.fold(model)) == (["Conv"] if folds else ["Conv", "Add"])
+
+
+@pytest.mark.parametrize("end", ["conv", "twice"])
+def test_what_is_read_elsewhere_is_not_folded(end):
+    nodes = [node("Conv", "x w", "conv"), node("BatchNormalization", "conv gamma beta mean var", "y")]
+    if end == "twice":
+        nodes.append(node("Sigmoid", "conv", "z"))
+    outputs = ["y", "conv"] if end == "conv" else ["y", "z"]
+    model = model_of(nodes, {"w": W, **NORM}, {"x": [1, 4, 8, 8]}, outputs)
+    assert "BatchNormalization" in ops(om.fold(model))
+
+
+def test_a_tensor_read_in_a_subgraph_is_left_alone():
+    branch = helper.make_graph(
+        [helper.make_node("Identity", ["conv"], ["inner"])],
+        "branch",
+        [],
+        [helper.make_tensor_value_info("inner", TensorProto.FLOAT, None)],
+    )
+    nodes = [
+        node("Conv", "x w", "conv"),
+        node("BatchNormalization", "conv gamma beta mean var", "y"),
+        helper.make_node("ReduceMax", ["x"], ["top"], keepdims=0),
+        helper.make_node("Greater", ["top", "zero"], ["positive"]),
+        helper.make_node("If", ["positive"], ["z"], then_branch=branch, else_branch=branch),
+    ]
+    model = model_of(nodes, {"w": W, **NORM, "zero": 0.0}, {"x": [1, 4, 8, 8]}, ["y", "z"])
+    folded = om.fold(model)
+    assert "BatchNormalization" in ops(folded)
+    int8 = om.quantize(model, om.observe(model, batches(2, 1)))
+    assert len(outputs_of(int8, batches(1, 1)[0])) == 2
+
+
+def test_a_folded_model_that_differs_is_refused(monkeypatch):
+    from quantnotes.onnx_model import graph
+
+    right = graph._scale_layer
+
+    def forgets_the_mean(g, layer, axis, scale, shift):
+        right(g, layer, axis, scale, shift * 0)
+
+    monkeypatch.setattr(graph, "_scale_layer", forgets_the_mean)
+    with pytest.raises(ValueError, match="changes the output"):
+        om.fold(small_network())
+
+
+def test_the_real_model_folds_to_convolutions_alone():
+    folded = om.fold(samples.path("text_direction.onnx"))
+    assert ops(folded).count("Conv") == 53
+    assert not {"BatchNormalization", "Constant"} & set(ops(folded))
+    graph = Graph.of(folded)
+    assert all(len(layer.input) == 3 for layer in graph.layers() if layer.op_type == "Conv")
+
+
+# --- observing ----------------------------------------------------------------------------------------------
+
+
+def test_histograms_are_those_of_the_tensors():
+    model, data = small_network(), batches()
+    observation = om.observe(model, data)
+    assert observation.batches == 4
+    assert set(observation.histograms) == {"x", "relu", "shifted", "flat", "scores"}
+    folded = om.fold(model)
+    for name in ("relu", "shifted", "scores"):
+        found = [outputs_of_tensor(folded, batch, name) for batch in data]
+        wanted = Histogram()
+        for x in found:
+            wanted.update(x)
+        got = observation.histograms[name]
+        assert got.n == wanted.n
+        np.testing.assert_allclose([got.min, got.max], [wanted.min, wanted.max], atol=1e-5)
+    np.testing.assert_allclose(
+        observation.mean("x"), np.mean([b["x"] for b in data], axis=(0, 1, 3, 4)), atol=1e-6
+    )
+    flat = np.concatenate([outputs_of_tensor(folded, b, "flat") for b in data])
+    np.testing.assert_allclose(observation.mean("flat"), flat.mean(axis=0), atol=1e-5)
+    assert observation.mean("scores") is None
+
+
+def outputs_of_tensor(model, batch, name):
+    from quantnotes.onnx_model.graph import with_outputs
+
+    return outputs_of(with_outputs(model, [name]), batch, [name])[0]
+
+
+def test_merging_saving_loading(tmp_path):
+    model, data = small_network(), batches()
+    whole = om.observe(model, data)
+    parts = om.observe(model, data[:1]).merge(om.observe(model, data[1:]))
+    assert parts.batches == whole.batches
+    assert parts.histograms == whole.histograms
+    np.testing.assert_allclose(parts.mean("x"), whole.mean("x"))
+    whole.save(tmp_path / "seen.npz")
+    assert om.Observation.load(tmp_path / "seen.npz") == whole
+    assert om.Observation.load(tmp_path / "seen.npz") != om.observe(model, data[:1])
+    (tmp_path / "broken.npz").write_bytes(b"PK")
+    np.savez(tmp_path / "other.npz", x=1)
+    for name in ("broken.npz", "other.npz", "missing.npz"):
+        with pytest.raises(ValueError, match=name):
+            om.Observation.load(tmp_path / name)
+
+
+def test_ranges_need_no_second_pass():
+    observation = om.observe(small_network(), batches())
+    for method in ("minmax", "percentile", "mse", "entropy", "histogram"):
+        found = om.ranges(observation, method)
+        for name, bounds in found.items():
+            assert bounds == choose_range(method, observation.histograms[name], UINT8, "asymmetric")
+    data = om.to_onnxruntime(observation, "minmax")
+    assert float(data["x"].lowest) == pytest.approx(observation.histograms["x"].min)
+
+
+# --- writing ------------------------------------------------------------------------------------------------
+
+
+def test_a_dense_layer_is_what_the_library_computes():
+    """One Gemm: input, weight, bias and output in codes, bit for bit as fake_quantize has it."""
+    w, b = RNG.normal(size=(5, 7)).astype(np.float32), RNG.normal(size=5).astype(np.float32)
+    model = model_of(
+        [node("Gemm", "x w b", "h", transB=1), node("Relu", "h", "y"), node("Sigmoid", "y", "z")],
+        {"w": w, "b": b},
+        {"x": ["n", 7]},
+        ["z"],
+    )
+    data = [{"x": RNG.normal(size=(50, 7)).astype(np.float32)} for _ in range(3)]
+    observation = om.observe(model, data)
+    int8 = om.quantize(model, observation, method="minmax")
+    x = make_params(om.ranges(observation, "minmax")["x"], UINT8)
+    y = make_params(om.ranges(observation, "minmax")["y"], UINT8)
+    wp = make_params(choose_range("minmax", w, INT8, "symmetric", axis=0), INT8, "symmetric", axis=0)
+    unit = x.scale * wp.scale
+    sums = fake_quantize(data[0]["x"], x, dtype=np.float64) @ fake_quantize(w, wp, dtype=np.float64).T
+    sums += np.rint(b / unit) * unit
+    wanted = fake_quantize(np.maximum(sums, 0), y)
+    got = outputs_of_tensor(int8, data[0], "y_decoded")
+    assert np.mean(np.abs(got - wanted) > 1e-5) < 0.01  # a tie of float32 sums may go the other way
+    np.testing.assert_allclose(got, wanted, atol=1.01 * y.scale)
+
+
+def fused(model):
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    options.add_session_config_entry("session.qdqisint8allowed", "1")
+    import tempfile
+    from pathlib import Path
+
+    with tempfile.TemporaryDirectory() as folder:
+        options.optimized_model_filepath = str(Path(folder) / "optimized.onnx")
+        onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+        return ops(onnx.load(options.optimized_model_filepath))
+
+
+def lines(start, stop):
+    images, widths = (
+        samples.load("text_lines_images")[start:stop],
+        samples.load("text_lines_widths")[start:stop],
+    )
+    x = np.where(np.arange(192) < widths[:, None, None], images / 127.5 - 1, 0)
+    return x[:, None].repeat(3, axis=1).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def real():
+    """The classifier, observed on 32 lines."""
+    path = samples.path("text_direction.onnx")
+    return path, om.observe(path, [{"x": lines(i, i + 16)} for i in (0, 16)])
+
+
+@pytest.mark.parametrize("grid", [UINT8, INT8], ids=str)
+def test_every_convolution_of_the_real_model_becomes_integer(real, grid):
+    path, observation = real
+    made = fused(om.quantize(path, observation, method="minmax", activations=grid))
+    assert made.count("QLinearConv") == 53
+    assert made.count("Conv") == 0
+
+
+def test_the_real_model_still_reads(real):
+    path, observation = real
+    data = [{"x": lines(64, 128)}]
+    found = om.report(path, om.quantize(path, observation), data)
+    coarse = om.report(path, om.quantize(path, observation, per_channel=False, method="minmax"), data)
+    assert found.agreement > 0.95
+    assert found.sqnr_db > max(coarse.sqnr_db, 15)
+    (softmax,) = [n for n in om.fold(path).graph.node if n.op_type == "Softmax"]
+    assert found.outputs[0].tensor == softmax.input[0]
+    values = [row.sqnr_db for row in found.tensors]
+    assert values == sorted(values)
+    assert "conv" in str(found)
+    assert "<table>" in found._repr_html_()
+    assert len(found.to_dicts()) == len(found.outputs) + len(found.tensors)
+
+
+def test_layers_that_stay_in_float():
+    model, data = small_network(), batches()
+    observation = om.observe(model, data)
+    everything = [n.name for n in om.fold(model).graph.node if n.op_type in ("Conv", "Gemm")]
+    float_again = om.quantize(model, observation, keep_float=everything)
+    assert "QuantizeLinear" not in ops(float_again)
+    np.testing.assert_allclose(outputs_of(float_again, data[0])[0], outputs_of(model, data[0])[0], atol=1e-5)
+    for name in ("conv", "w", "norm"):  # the layer, its weight, its output
+        made = om.quantize(model, observation, keep_float=[name])
+        first = next(n for n in made.graph.node if n.op_type == "Conv")
+        assert first.input[0] == "x"
+        assert ops(made).count("DequantizeLinear") > 4
+    with pytest.raises(ValueError, match="no layer of the model: nobody"):
+        om.quantize(model, observation, keep_float=["nobody"])
+    with pytest.raises(TypeError, match="collection"):
+        om.quantize(model, observation, keep_float="conv")
+
+
+def test_weights_and_activations_apart():
+    model, data = small_network(), batches()
+    observation = om.observe(model, data)
+    weights = om.quantize(model, None, parts="weights")
+    assert "QuantizeLinear" not in ops(weights)
+    assert ops(weights).count("DequantizeLinear") == 3
+    activations = om.quantize(model, observation, parts="activations")
+    stored = {t.data_type for t in activations.graph.initializer}
+    assert TensorProto.INT8 not in stored
+    found = [om.report(model, made, data).sqnr_db for made in (weights, activations)]
+    both = om.report(model, om.quantize(model, observation), data).sqnr_db
+    assert both < min(found)
+    with pytest.raises(ValueError, match="None"):
+        om.quantize(model, None)
+
+
+@pytest.mark.parametrize(
+    ("choice", "least"),
+    [
+        ({"activations": INT16}, 30),
+        ({"activations": INT8}, 25),
+        ({"weights": INT4}, 8),
+        ({"weights": INT4, "block_size": 16}, 8),
+        ({"bias_correction": True}, 25),
+        ({"method": "percentile", "percentile": 99.9}, 20),
+    ],
+    ids=str,
+)
+def test_other_choices_load_and_run(choice, least):
+    model, data = small_network(), batches()
+    made = om.quantize(model, om.observe(model, data), **choice)
+    onnx.checker.check_model(made)
+    assert om.report(model, made, data).sqnr_db > least
+
+
+def test_four_bits_in_groups_are_dequantize_and_multiply():
+    w = RNG.normal(size=(64, 24)).astype(np.float32)
+    model = model_of([node("MatMul", "x w", "y")], {"w": w}, {"x": ["n", 64]}, ["y"])
+    made = om.quantize(model, None, weights=INT4, block_size=16, parts="weights")
+    params = make_params(
+        choose_range("mse", w, INT4, "symmetric", axis=0, block_size=16),
+        INT4,
+        "symmetric",
+        axis=0,
+        block_size=16,
+    )
+    x = RNG.normal(size=(9, 64)).astype(np.float32)
+    np.testing.assert_allclose(
+        outputs_of(made, {"x": x})[0], x @ fake_quantize(w, params), rtol=1e-5, atol=1e-5
+    )
+    (block,) = [a.i for n in made.graph.node for a in n.attribute if a.name == "block_size"]
+    assert block == 16
+    assert om.session(made) is not None
+
+
+def test_bias_correction_takes_the_mean_error_away():
+    model = small_network()
+    data = [{"x": batch["x"] + np.float32(2)} for batch in batches(8)]
+    observation = om.observe(model, data)
+    x = np.concatenate([b["x"] for b in data])
+    errors = []
+    for correct in (False, True):
+        made = om.quantize(
+            model,
+            observation,
+            weights=INT4,
+            parts="weights",
+            bias_correction=correct,
+            keep_float=["deep", "scores"],
+        )
+        wanted = outputs_of_tensor(om.fold(model), {"x": x}, "norm")
+        errors.append((outputs_of_tensor(made, {"x": x}, "norm") - wanted).mean(axis=(0, 2, 3)))
+    assert np.abs(errors[1]).max() < 0.3 * np.abs(errors[0]).max()  # not 0: the border sees padding
+
+
+def test_matmul_gets_its_correction_behind_it():
+    w = RNG.normal(size=(6, 5)).astype(np.float32)
+    model = model_of([node("MatMul", "x w", "y")], {"w": w}, {"x": ["n", 6]}, ["y"])
+    x = (RNG.normal(size=(200, 6)) + 3).astype(np.float32)
+    made = om.quantize(
+        model, om.observe(model, [{"x": x}]), weights=INT4, parts="weights", bias_correction=True
+    )
+    error = outputs_of(made, {"x": x})[0] - x @ w
+    np.testing.assert_allclose(error.mean(axis=0), 0, atol=1e-4)
+
+
+# --- what the next node cannot see --------------------------------------------------------------------------
+
+
+def reader(kind, **attributes):
+    return helper.make_node(kind, ["y"], ["z"], kind, **attributes)
+
+
+def test_no_codes_for_what_cannot_be_seen():
+    graph = Graph.of(small_network())
+    wide = Range(-9.0, 8.0)
+    assert seen(wide, [reader("HardSwish")], graph) == (-3.0, 8.0)
+    assert seen(Range(-9.0, -5.0), [reader("HardSwish")], graph) == (-3.0, 0.0)
+    assert seen(wide, [reader("HardSigmoid")], graph) == pytest.approx((-2.5, 2.5))
+    assert seen(wide, [reader("HardSigmoid", alpha=0.5, beta=0.25)], graph) == pytest.approx((-0.5, 1.5))
+    for others in ([reader("Relu"), reader("HardSwish")], [reader("Sigmoid")], []):
+        assert seen(wide, others, graph) == wide
+
+
+def test_a_hard_swish_written_out_is_seen_as_one(real):
+    path, observation = real
+    free = om.quantize(path, observation, method="minmax")
+    plain = om.quantize(path, observation, method="minmax", clip_unseen=False)
+
+    def scale(model):
+        constants = {t.name: numpy_helper.to_array(t) for t in model.graph.initializer}
+        return float(constants["batch_norm_0.tmp_2_scale"])
+
+    low, high = om.ranges(observation, "minmax")["batch_norm_0.tmp_2"]
+    assert low < -3
+    assert scale(plain) == pytest.approx((high - low) / 255, rel=1e-6)
+    assert scale(free) == pytest.approx((high + 3) / 255, rel=1e-6)
+
+
+# --- blame --------------------------------------------------------------------------------------------------
+
+
+def spoiled(layer):
+    """The small network with one weight that a scale for the whole of it ruins."""
+    model = small_network()
+    for tensor in model.graph.initializer:
+        if tensor.name == layer:
+            x = numpy_helper.to_array(tensor).copy()
+            x[0] *= 300
+            tensor.CopyFrom(numpy_helper.from_array(x, layer))
+    return model
+
+
+@pytest.mark.parametrize(("weight", "name"), [("dense", "scores"), ("dw", "deep")])
+def test_the_layer_to_blame_comes_first(weight, name):
+    model, data = spoiled(weight), batches()
+    observation = om.observe(model, data)
+    options = {"per_channel": False, "method": "minmax"}
+    found = om.sensitivity(model, observation, data[:1], **options)
+    assert len(found.rows) == 3
+    assert found.worst(1) == [name]
+    assert found.rows[0].weight == weight
+    assert (
+        found.rows[0].output_db <= min(found.rows[0].weights_only_db, found.rows[0].activations_only_db) + 1
+    )
+    assert weight in str(found)
+    assert json.loads(json.dumps(found.to_dicts()))[0]["layer"] == name
+
+
+def test_as_few_layers_as_agreement_needs():
+    model, data = spoiled("dense"), batches()
+    observation = om.observe(model, data)
+    options = {"per_channel": False, "method": "minmax"}
+    all_int8 = om.report(model, om.quantize(model, observation, **options), data).agreement
+    kept = om.keep_float_for(model, observation, data, within=1.0, **options)
+    made = om.quantize(model, observation, keep_float=kept, **options)
+    assert om.report(model, made, data).agreement >= 0.99
+    assert (len(kept) > 0) == (all_int8 < 0.99)
+    assert om.keep_float_for(model, observation, data, within=100, **options) == []
+    with pytest.raises(ValueError, match="within"):
+        om.keep_float_for(model, observation, data, within=101)
+
+
+def test_a_report_of_the_same_model_is_perfect():
+    model = small_network()
+    found = om.report(
+        model,
+        om.quantize(model, om.observe(model, batches()), keep_float=["conv", "deep", "scores"]),
+        batches(),
+    )
+    assert found.agreement == 1
+    assert found.sqnr_db > 90
+
+
+# --- refusals -----------------------------------------------------------------------------------------------
+
+
+def plain_model():
+    return model_of([node("Relu", "x", "y")], {}, {"x": ["n", 3]}, ["y"])
+
+
+@pytest.mark.parametrize(
+    ("call", "kind", "message"),
+    [
+        (lambda m, o: om.fold(3), TypeError, "ModelProto or a path"),
+        (lambda m, o: om.fold("missing.onnx"), ValueError, "missing.onnx"),
+        (lambda m, o: om.observe(m, []), ValueError, "no batches"),
+        (lambda m, o: om.observe(m, [np.zeros(3)]), TypeError, "dict"),
+        (lambda m, o: om.observe(m, [{"y": np.zeros(3)}]), ValueError, "lacks the inputs x"),
+        (lambda m, o: om.observe(m, [{"x": np.zeros((1, 2), np.float32)}]), ValueError, "does not run"),
+        (lambda m, o: om.observe(m, [{"x": np.full((1, 4, 8, 8), np.nan, np.float32)}]), ValueError, "NaN"),
+        (lambda m, o: om.quantize(plain_model(), o), ValueError, "no Conv, Gemm or MatMul"),
+        (
+            lambda m, o: om.quantize(m, om.Observation()),
+            ValueError,
+            "nothing has been observed|another model",
+        ),
+        (lambda m, o: om.quantize(m, o, activations=UINT4), ValueError, "activations"),
+        (lambda m, o: om.quantize(m, o, weights=UINT8), ValueError, "weights"),
+        (lambda m, o: om.quantize(m, o, weights=8), TypeError, "grid"),
+        (lambda m, o: om.quantize(m, o, parts="none"), ValueError, "parts"),
+        (lambda m, o: om.quantize(m, o, block_size=32), ValueError, "INT4"),
+        (lambda m, o: om.quantize(m, o, method="best"), ValueError, "method"),
+        (lambda m, o: om.ranges({}), TypeError, "Observation"),
+        (lambda m, o: om.sensitivity(m, o, []), ValueError, "no batches"),
+        (lambda m, o: om.report(m, m, []), ValueError, "no batches"),
+        (lambda m, o: om.report(m, plain_model(), batches()), ValueError, "none of the float"),
+        (lambda m, o: om.Observation().merge(3), TypeError, "Observation"),
+        (lambda m, o: om.quantize(samples.path("text_direction.onnx"), o), ValueError, "another model"),
+    ],
+)
+def test_refusals(call, kind, message):
+    model = small_network()
+    with pytest.raises(kind, match=message):
+        call(model, om.observe(model, batches(1)))
+
+
+# --- the commands -------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def files(tmp_path):
+    onnx.save(spoiled("dense"), tmp_path / "model.onnx")
+    np.savez(tmp_path / "data.npz", x=np.concatenate([b["x"] for b in batches()]))
+    return tmp_path
+
+
+def command(*words):
+    return command_line.main([str(word) for word in words])
+
+
+def test_from_a_file_to_an_int8_file(files, capsys):
+    model, data, out = files / "model.onnx", files / "data.npz", files / "int8.onnx"
+    assert command("observe", model, data, "-o", files / "seen.npz") == 0
+    assert "relu" in capsys.readouterr().out
+    assert om.Observation.load(files / "seen.npz").batches == 4
+    choices = ["--observation", files / "seen.npz", "--per-tensor", "--method", "minmax"]
+    assert command("blame", model, data, *choices, "--json") == 0
+    worst = json.loads(capsys.readouterr().out)[0]["layer"]
+    assert worst == "scores"
+    assert command("quantize", model, data, "-o", out, *choices, "--auto", "1", "--json") == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert facts["agreement"] >= 0.99
+    assert command("quantize", model, data, "-o", out, "--keep-float", worst) == 0
+    assert "in float: scores" in capsys.readouterr().out
+    assert command("report", model, out, data, "--json") == 0
+    assert json.loads(capsys.readouterr().out)[0]["tensor"] == "scores"
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["observe", "missing.onnx", "data.npz"], "missing.onnx cannot be read"),
+        (["observe", "model.onnx", "missing.npz"], "missing.npz cannot be read"),
+        (["observe", "data.npz", "data.npz"], "not an ONNX model"),
+        (["observe", "model.onnx", "other.npz"], "lacks the inputs x"),
+        (["observe", "model.onnx", "data.npz", "--batch", "0"], "--batch"),
+        (["quantize", "model.onnx", "data.npz", "-o", "no/such/folder.onnx"], "folder.onnx"),
+        (["quantize", "model.onnx", "data.npz", "-o", "x.onnx", "--keep-float", "nobody"], "nobody"),
+        (["blame", "model.onnx", "data.npz", "--method", "best"], "method"),
+    ],
+)
+def test_one_line_and_exit_code_2(files, monkeypatch, capsys, words, message):
+    monkeypatch.chdir(files)
+    np.savez("other.npz", a=np.zeros(3), b=np.zeros(3))
+    assert command(*words) == 2
+    printed = capsys.readouterr()
+    assert message in printed.err
+    assert printed.err.count("\n") == 1
+    assert not printed.out
+
+
+def test_data_in_one_array(files, capsys):
+    np.save(files / "data.npy", batches(1)[0]["x"])
+    assert command("observe", files / "model.onnx", files / "data.npy", "--json") == 0
+    assert json.loads(capsys.readouterr().out)[0]["tensor"] == "x"
