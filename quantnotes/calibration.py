@@ -316,7 +316,7 @@ class Calibrator:
         shape = self._granularity.shape(array.shape)
         common = shape if self._granularity.blocks is None else array.shape
         self._check_common(common)
-        exact = None if self._common is None else self._stack.exact
+        exact = None if self._common is None or not self._kept else self._stack.exact
         self._add(count(array, self._granularity, self._kept, self.nan, exact), common)
         return self
 

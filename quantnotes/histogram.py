@@ -111,8 +111,8 @@ class Stack:
     """The histograms of several groups. It is a value: merging makes a new one, and nothing in it changes.
 
     A group is `exact` while it has at most `max_bins` distinct values: then it has points and no bins. All
-    others have bins and no points. With a `max_bins` of 0 it knows how many values there are, the smallest
-    and the largest alone.
+    others have bins and no points. With a `max_bins` of 0 the stack knows only how many values there are, the
+    smallest and the largest; everything else is empty.
     """
 
     max_bins: int
@@ -123,10 +123,11 @@ class Stack:
 
     @classmethod
     def empty(cls, groups: int, max_bins: int) -> Stack:
-        none = np.zeros(groups, np.int64)
-        nowhere = np.full(groups, np.inf)
-        bins = Bins.empty(np.zeros(groups, np.int32), none.copy(), none, nowhere, -nowhere)
-        return cls(max_bins, none, np.ones(groups, bool), Points.none(groups), bins)
+        nowhere, known = np.full(groups, np.inf), groups if max_bins else 0
+        k, first, sizes = np.zeros(known, np.int32), np.zeros(known, np.int64), np.zeros(known, np.int64)
+        bins = Bins.empty(k, first, sizes, nowhere, -nowhere)
+        n, exact = np.zeros(groups, np.int64), np.ones(known, bool)
+        return cls(max_bins, n, exact, Points.none(known), bins)
 
     @classmethod
     def of_points(cls, points: Points, max_bins: int) -> Stack:
@@ -151,6 +152,10 @@ class Stack:
         if places.size == groups:
             return self
         whole = Stack.empty(groups, self.max_bins)
+        if not self.max_bins:
+            n, low, high = whole.n, whole.bins.low, whole.bins.high
+            n[places], low[places], high[places] = self.n, self.bins.low, self.bins.high
+            return whole
         for ours, theirs in [
             (whole.n, self.n),
             (whole.exact, self.exact),
@@ -171,13 +176,13 @@ class Stack:
 
     def merge(self, other: Stack) -> Stack:
         """Return the histograms of the data of both; `max_bins` and the number of groups are the same."""
-        if not self.n.any() or not other.n.any():
-            return self if self.n.any() else other
         ours, theirs = self.bins, other.bins
         low, high = np.minimum(ours.low, theirs.low), np.maximum(ours.high, theirs.high)
         n = self.n + other.n
         if not self.max_bins:
-            return replace(self, n=n, bins=ours._replace(low=low, high=high))
+            return _ends_alone(n, low, high)
+        if not self.n.any() or not other.n.any():
+            return self if self.n.any() else other
         piles = ours.piles + theirs.piles
         piles[0] = ours.piles[0] * (ours.low == low) + theirs.piles[0] * (theirs.low == low)
         piles[2] = ours.piles[2] * (ours.high == high) + theirs.piles[2] * (theirs.high == high)
@@ -401,7 +406,9 @@ def _counted(
     numbers = np.arange(exact.size, dtype=np.int64)
     for part, place in kernels.parts(x, **size):
         places = numbers[slice(None) if axis is None else place[axis]]
-        still = exact[places] if total is None else exact[places] & total.exact[places]
+        still = exact if places.size == exact.size else exact[places]
+        if max_bins and total is not None:
+            still = still & total.exact[places]
         stack = _count_part(part, axis, max_bins, still, nan, whole).among(exact.size, places)
         total = stack if total is None else total.merge(stack)
     return Stack.empty(exact.size, max_bins) if total is None else total
@@ -476,8 +483,8 @@ def _count_rows(rows: Array, max_bins: int) -> Stack:
 
 
 def _ends_alone(n: Array, low: Array, high: Array) -> Stack:
-    empty = Stack.empty(n.size, 0)
-    return replace(empty, n=n, bins=empty.bins._replace(low=low, high=high))
+    nothing = Stack.empty(0, 0)
+    return replace(nothing, n=n, bins=nothing.bins._replace(low=low, high=high))
 
 
 # --- one histogram ------------------------------------------------------------------------------------------

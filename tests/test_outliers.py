@@ -12,6 +12,7 @@ from strategies import int_or_float_arrays, keeps
 
 from quantnotes import (
     INT8,
+    Histogram,
     QuantParams,
     code_ledger,
     histogram_range,
@@ -310,3 +311,26 @@ def test_values_over_the_whole_of_float64(filtered):
     biggest = np.finfo(np.float64).max
     x = np.array([-biggest, *np.linspace(-1, 1, 254), biggest])
     assert filtered(x, 254 / 256) == (-1, 1)
+
+
+def test_widths_beyond_float64_are_compared_too():
+    """Both windows of three are wider than the largest float64, the second less so."""
+    x = [-1.7e308, -1.6e308, 1.7e308, 1.75e308]
+    assert shortest_range(x, 0.75) == (-1.6e308, 1.75e308)
+    found = shortest_range([x, [0.0, 1.0, 1.5, 2.0], [0.0, 5e-324, 5e-324, 2.0]], 0.75, axis=0)
+    assert found.rmin.tolist() == [-1.6e308, 1.0, 0.0]  # also of a row beside it, where halves would be lost
+    assert found.rmax.tolist() == [1.75e308, 2.0, 5e-324]
+
+
+@each_filter
+@pytest.mark.parametrize("keep", ["0.9", True, None, [0.9], 1j], ids=str)
+def test_keep_is_a_number(filtered, keep):
+    with pytest.raises(TypeError, match="keep must be a number"):
+        filtered([1.0, 2.0], keep)
+    with pytest.raises(TypeError, match="keep must be a number"):
+        note_histogram_scale([1.0, 2.0], 127, keep=keep)
+
+
+@given(st.lists(st.floats(-100, 100), min_size=1, max_size=60), keeps, st.sampled_from([1, 3, 100]))
+def test_a_histogram_of_few_values_is_trimmed_as_the_data(values, keep, bins):
+    assert histogram_range(Histogram(64).update(values), keep, bins) == histogram_range(values, keep, bins)

@@ -188,7 +188,7 @@ class Bins(NamedTuple):
     def empty(cls, k: Array, first: Array, sizes: Array, low: Array, high: Array) -> Bins:
         """Return counters at 0."""
         starts = np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)], dtype=np.int64)
-        piles = np.zeros((3, low.size), np.int64)
+        piles = np.zeros((3, k.size), np.int64)
         return cls(k, first, starts, low, high, np.zeros(starts[-1], np.int64), piles)
 
 
