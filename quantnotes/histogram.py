@@ -483,8 +483,10 @@ def _count_rows(rows: Array, max_bins: int) -> Stack:
 
 
 def _ends_alone(n: Array, low: Array, high: Array) -> Stack:
-    nothing = Stack.empty(0, 0)
-    return replace(nothing, n=n, bins=nothing.bins._replace(low=low, high=high))
+    return Stack(0, n, _NOTHING.exact, _NOTHING.points, _NOTHING.bins._replace(low=low, high=high))
+
+
+_NOTHING = Stack.empty(0, 0)
 
 
 # --- one histogram ------------------------------------------------------------------------------------------
