@@ -443,6 +443,31 @@ def test_four_bits_in_groups_are_dequantize_and_multiply():
     assert om.session(made) is not None
 
 
+@pytest.mark.parametrize("kind", ["MatMul", "Gemm", "Gemm transposed"])
+@pytest.mark.parametrize("inputs", [64, 41])
+@pytest.mark.parametrize("method", ["minmax", "mse"])
+def test_matmul_nbits_is_dequantize_and_multiply(kind, inputs, method):
+    w, b = RNG.normal(size=(inputs, 24)).astype(np.float32), RNG.normal(size=24).astype(np.float32)
+    if kind == "MatMul":
+        layer, stored = node("MatMul", "x w", "y"), w
+        b = np.zeros(24, np.float32)
+    else:
+        turned = kind == "Gemm transposed"
+        layer, stored = node("Gemm", "x w b", "y", transB=int(turned)), w.T if turned else w
+    model = model_of([layer], {"w": stored, "b": b}, {"x": ["n", inputs]}, ["y"])
+    choice = {"weights": INT4, "block_size": 16, "parts": "weights", "weight_method": method}
+    made = om.quantize(model, None, matmul_nbits=True, **choice)
+    assert "MatMulNBits" in ops(made)
+    where = {"axis": 0, "block_size": 16}
+    params = make_params(choose_range(method, w, INT4, "symmetric", **where), INT4, "symmetric", **where)
+    x = RNG.normal(size=(9, inputs)).astype(np.float32)
+    wanted = x @ fake_quantize(w, params) + b
+    for found in (made, om.quantize(model, None, **choice)):
+        for optimize in (False, True):
+            (got,) = run(om.session(found, optimize=optimize), {"x": x})
+            np.testing.assert_allclose(got, wanted, rtol=1e-5, atol=1e-5)
+
+
 def test_bias_correction_takes_the_mean_error_away():
     model = small_network()
     data = [{"x": batch["x"] + np.float32(2)} for batch in batches(8)]
@@ -590,6 +615,7 @@ def plain_model():
         (lambda m, o: om.quantize(m, o, weights=8), TypeError, "grid"),
         (lambda m, o: om.quantize(m, o, parts="none"), ValueError, "parts"),
         (lambda m, o: om.quantize(m, o, block_size=32), ValueError, "INT4"),
+        (lambda m, o: om.quantize(m, o, matmul_nbits=True), ValueError, "power of two"),
         (lambda m, o: om.quantize(m, o, method="best"), ValueError, "method"),
         (lambda m, o: om.ranges({}), TypeError, "Observation"),
         (lambda m, o: om.sensitivity(m, o, []), ValueError, "no batches"),

@@ -467,8 +467,9 @@ def session(model: Model, *, exact: bool = True, optimize: bool = True, threads:
         Ask for integer kernels whose sums cannot overflow: on processors without VNNI instructions the fast
         ones add pairs of products in 16 bits with saturation.
     optimize : bool, default True
-        Let the engine fuse nodes. Its optimizer "WeightBiasQuantization", which quantizes float weights that
-        lie between codes, is switched off either way.
+        Let the engine fuse nodes. Two things are switched off either way: its optimizer
+        "WeightBiasQuantization", which quantizes float weights that lie between codes, and the rounding of
+        activations to 8 bits where 4-bit weights are decoded in groups.
     threads : int, optional
         As many threads; by default as the engine likes.
 
@@ -493,6 +494,7 @@ def session(model: Model, *, exact: bool = True, optimize: bool = True, threads:
     if threads is not None:
         options.intra_op_num_threads = threads
     # Together the two entries choose kernels that ONNX Runtime 1.32 does not have for int8 activations.
+    options.add_session_config_entry("session.qdq_matmulnbits_accuracy_level", "0")
     entry = "session.x64quantprecision" if exact else "session.qdqisint8allowed"
     options.add_session_config_entry(entry, "1")
     source = model.SerializeToString() if isinstance(model, onnx.ModelProto) else os.fspath(model)

@@ -28,6 +28,7 @@ Array = NDArray[Any]
 Parts = Literal["both", "weights", "activations"]
 
 _BIAS_LIMIT = 2**30  # of a bias in units of Sx Sw: the rest of int32 is for the products
+_MICROSOFT = "com.microsoft"  # the domain of ONNX Runtime's own operators
 _WIDE = 21  # the opset that brought codes of 16 and of 4 bits, and blocks
 
 
@@ -40,6 +41,7 @@ class _Plan:
     weight_method: str | None
     per_channel: bool
     block_size: int | None
+    matmul_nbits: bool
     parts: Parts
     correct: bool
 
@@ -54,6 +56,7 @@ def quantize(
     weight_method: str | None = None,
     per_channel: bool = True,
     block_size: int | None = None,
+    matmul_nbits: bool = False,
     keep_float: Collection[str] = (),
     bias_correction: bool = False,
     parts: Parts = "both",
@@ -81,6 +84,9 @@ def quantize(
     block_size : int, optional
         With INT4: how many inputs of an output share a scale, in Gemm and MatMul; with it, activations stay
         in float, and a Conv keeps a scale for each output.
+    matmul_nbits : bool, default False
+        With `block_size`: write ONNX Runtime's operator MatMulNBits, which decodes the groups while it
+        multiplies, for Gemm and MatMul; else DequantizeLinear in blocks, which is standard.
     keep_float : collection of str
         Names of layers (nodes), or of their weights or outputs, that stay in float: input, weight and output.
     bias_correction : bool, default False
@@ -119,6 +125,7 @@ def quantize(
         weight_method,
         per_channel,
         block_size,
+        matmul_nbits,
         parts,
         bias_correction,
     )
@@ -145,6 +152,8 @@ def _check_plan(plan: _Plan) -> None:
         raise ValueError(f"weights must be INT8 or INT4, got {plan.weights}")
     if plan.block_size is not None and (plan.weights.codes > 16 or plan.block_size < 16):
         raise ValueError(f"block_size goes with INT4 weights and is at least 16, got {plan.block_size}")
+    if plan.matmul_nbits and (plan.block_size is None or plan.block_size & (plan.block_size - 1)):
+        raise ValueError(f"matmul_nbits needs block_size, a power of two; got {plan.block_size}")
 
 
 def _chosen(graph: Graph, keep_float: Collection[str]) -> list[onnx.NodeProto]:
@@ -174,6 +183,7 @@ class _Writer:
         self.before: dict[str, list[onnx.NodeProto]] = {}  # nodes that go in front of a node, by its name
         self.decoded: dict[str, str] = {}  # an activation, and the same decoded from codes
         self.origin: dict[str, str] = {}  # the other way round
+        self.microsoft = False  # whether an operator of ONNX Runtime's own is used
 
     # --- activations ---
 
@@ -236,8 +246,12 @@ class _Writer:
             self.code_activation(source, {layer.name})
         if self.plan.parts != "activations":
             axis = self.graph.channel_axis(layer)
-            w, weight = self._quantize_weight(layer, x)
-            self._quantize_bias(layer, axis, source, weight, x, w)
+            weight = self.graph.constants[layer.input[1]]
+            if self.plan.matmul_nbits and layer.op_type != "Conv" and weight.ndim == 2:
+                self._write_matmul_nbits(layer, axis, source)
+            else:
+                w, weight = self._quantize_weight(layer, x)
+                self._quantize_bias(layer, axis, source, weight, x, w)
         if out in self.params:
             readers = {n.name for n in self.graph.nodes if out in n.input and n.op_type != "QuantizeLinear"}
             if readers - self.kept:
@@ -262,6 +276,46 @@ class _Writer:
         options = {key: value for key, value in where.items() if value is not None}
         layer.input[1] = self._decode(layer, f"{layer.name}_weight", names, options)
         return params, weight
+
+    def _write_matmul_nbits(self, layer: onnx.NodeProto, axis: int, source: str) -> None:
+        """Turn a layer into MatMulNBits: codes plus 8, two a byte, the groups of an output in a row.
+
+        The low half of a byte is the first of two neighbours along the inputs. The last group of an output is
+        filled up with 8, the code of 0.
+        """
+        weight, plan = self.graph.constants[layer.input[1]], self.plan
+        params = weight_params(
+            self.graph, layer, plan.weights, plan.weight_method, plan.per_channel, plan.block_size
+        )
+        self._add_bias_behind(layer, axis, source, weight, params)
+        rows, scale = quantize_array(weight, params), np.asarray(params.scale, np.float32)
+        if axis == 1:
+            rows, scale = rows.T, scale.T
+        (outputs, inputs), groups, size = rows.shape, scale.shape[1], plan.block_size or 1
+        codes = np.full((outputs, groups * size), 8, np.uint8)
+        codes[:, :inputs] = rows + 8
+        packed = (codes[:, ::2] | codes[:, 1::2] << 4).reshape(outputs, groups, size // 2)
+        tensors = [
+            self._store(f"{layer.name}_weight_codes", packed),
+            self._store(f"{layer.name}_weight_scale", scale.reshape(-1)),
+        ]
+        sizes = {"K": inputs, "N": outputs, "bits": 4, "block_size": size}
+        made = helper.make_node(
+            "MatMulNBits", [layer.input[0], *tensors], layer.output, layer.name, domain=_MICROSOFT, **sizes
+        )
+        layer.CopyFrom(made)
+        self.microsoft = True
+
+    def _add_bias_behind(
+        self, layer: onnx.NodeProto, axis: int, source: str, weight: Array, w: QuantParams
+    ) -> None:
+        """Move a layer's bias, corrected if that is wanted, into an Add behind it."""
+        has = len(layer.input) > 2 and layer.input[2]
+        bias = self.graph.constants[layer.input[2]].ravel() if has else np.zeros(weight.shape[axis])
+        if self.plan.correct:
+            bias = bias - self._mean_error(layer, axis, source, weight, w)
+        if has or self.plan.correct:
+            self._add_behind(layer, bias.astype(np.float32))
 
     def _quantize_bias(
         self,
@@ -345,6 +399,8 @@ class _Writer:
         self.graph.nodes = nodes
         model = self.graph.finish()
         model.producer_name = "quantnotes"
+        if self.microsoft and _MICROSOFT not in {o.domain for o in model.opset_import}:
+            model.opset_import.append(helper.make_opsetid(_MICROSOFT, 1))
         return model
 
 
