@@ -12,7 +12,7 @@ import pytest
 from conftest import Against, row
 from peers import DEQUANTIZE, QUANTIZE, Call, OnnxRuntime, one_line
 
-from quantnotes import INT8, Histogram, QuantParams, dequantize, fake_quantize, minmax_range, quantize
+from quantnotes import INT8, Histogram, QuantParams, dequantize, fake_quantize, formats, minmax_range, quantize
 from quantnotes.calibration import Calibrator
 
 PARAMS = QuantParams(0.04, 3, INT8)
@@ -71,6 +71,21 @@ def test_fake_quantize_out(against: Against, x: Any, reals: Any) -> None:
         peer,
         0.6,
         elements=x.size,
+    )
+
+
+def test_float8(against: Against, x: Any, codes: Any) -> None:
+    """The peer is our loop for int8."""
+    floats = QuantParams(0.01, 0, formats.E4M3)
+    out = np.zeros(x.shape, np.uint8)
+    against(
+        "quantize to E4M3, out=",
+        "quantize to int8",
+        lambda: quantize(x, floats, out=out),
+        lambda: quantize(x, PARAMS, out=codes),
+        2.0,
+        elements=x.size,
+        rounds=31,
     )
 
 
@@ -135,6 +150,20 @@ def test_quantize_allocating_without_numba(against: Against, x: Any, numpy_loops
         0.55,
         elements=x.size,
         rounds=7,
+    )
+
+
+def test_float8_without_numba(against: Against, x: Any, numpy_loops: None) -> None:
+    ml_dtypes = pytest.importorskip("ml_dtypes")
+    floats, out, values = QuantParams(1.0, 0, formats.E4M3), np.zeros(x.shape, np.uint8), np.clip(x, -448, 448)
+    against(
+        "quantize to E4M3, out=, no Numba",
+        "ml_dtypes' cast",
+        lambda: quantize(values, floats, out=out),
+        lambda: values.astype(ml_dtypes.float8_e4m3fn),
+        3.0,
+        elements=x.size,
+        rounds=5,
     )
 
 

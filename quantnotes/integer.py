@@ -21,7 +21,7 @@ from quantnotes.checks import as_int, as_integers, as_real, held, nan_error
 from quantnotes.convolution import Pads, Pair, Windows, check_shapes, convolve
 from quantnotes.granularity import Granularity
 from quantnotes.grid import IntGrid, check_grid
-from quantnotes.mapping import QuantParams, check_params
+from quantnotes.mapping import QuantParams, check_int_params
 
 EXACT = 2**53  # float64 holds every integer up to here
 EXACT32 = 2**24  # and float32 up to here
@@ -97,8 +97,8 @@ def _check_unblocked(params: QuantParams, name: str) -> None:
 
 
 def _operands(qx: ArrayLike, qw: ArrayLike, x_params: QuantParams, w_params: QuantParams) -> _Operands:
-    check_params(x_params, "x_params")
-    check_params(w_params, "w_params")
+    check_int_params(x_params, "x_params")
+    check_int_params(w_params, "w_params")
     x = as_integers(qx, "qx", x_params.grid.qmin, x_params.grid.qmax)
     w = as_integers(qw, "qw", w_params.grid.qmin, w_params.grid.qmax)
     if not x.ndim or not w.ndim:
@@ -292,8 +292,8 @@ def int_conv(
     >>> int_conv([[[[11, 12, 13]]]], [[[[11, 11, 11]]]], params, params, pads=(0, 1)).tolist()
     [[[[3, 6, 5]]]]
     """
-    check_params(x_params, "x_params")
-    check_params(w_params, "w_params")
+    check_int_params(x_params, "x_params")
+    check_int_params(w_params, "w_params")
     x = as_integers(qx, "qx", x_params.grid.qmin, x_params.grid.qmax)
     w = as_integers(qw, "qw", w_params.grid.qmin, w_params.grid.qmax)
     groups = check_shapes(x.shape, w.shape, groups, ("qx", "qw"))
@@ -385,8 +385,8 @@ def quantize_bias(bias: ArrayLike, x_params: QuantParams, w_params: QuantParams)
     >>> quantize_bias([1.0, -0.3], QuantParams(0.5, 3, INT8), QuantParams(0.25, 0, INT8))
     array([ 8, -2], dtype=int32)
     """
-    check_params(x_params, "x_params")
-    check_params(w_params, "w_params")
+    check_int_params(x_params, "x_params")
+    check_int_params(w_params, "w_params")
     if x_params.axis is not None:
         raise ValueError(
             f"x_params must be per tensor, got a scale for each index along axis {x_params.axis}: "

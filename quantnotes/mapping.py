@@ -8,7 +8,7 @@ Not covered: how they are chosen, see :mod:`quantnotes.asymmetric` and :mod:`qua
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from functools import cache, cached_property, partial
 from typing import Any
 
@@ -17,8 +17,9 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from quantnotes import kernels
 from quantnotes.checks import FLOAT32, FLOAT64, as_integers, as_real, compute_type, kind_of, nan_error
+from quantnotes.codebook import Codebook, Codes, FloatFormat, TableFormat, check_codes
 from quantnotes.granularity import Axis, BlockSize, Granularity
-from quantnotes.grid import IntGrid, check_grid
+from quantnotes.grid import IntGrid
 from quantnotes.ranges import Range
 
 MIN_SCALE = 2.0**-126  # the smallest normal float32: below it the scale itself would lose bits
@@ -44,8 +45,8 @@ class QuantParams:
         S, in the unit of the data for one code; finite and at least 2**-126.
     zero_point : int, or array_like of the shape of `scale`
         Z, the code that stands for 0; an integer of the grid.
-    grid : IntGrid
-        The codes that may be used.
+    grid : IntGrid or Codebook
+        The codes that may be used: integers, or a format such as ``formats.E4M3``, for which Z is 0.
     axis : int or tuple of int, optional
         The axes that keep S and Z of their own; with `block_size`, those that are cut into blocks. None: one
         S and one Z for the whole tensor. Axis -1 and axis 1 make unequal parameters, since the rank of the
@@ -58,8 +59,8 @@ class QuantParams:
     Raises
     ------
     TypeError
-        If `grid` is not an IntGrid, a parameter holds no real numbers, or `axis` or `block_size` is no
-        integer.
+        If `grid` is no IntGrid and no format, a parameter holds no real numbers, or `axis` or `block_size`
+        is no integer.
     ValueError
         If a scale is not positive and finite, a zero point is no integer or outside the grid, the
         shapes do not fit `axis` and `block_size`, or `block_size` is below 1 or lacks its `axis`.
@@ -76,12 +77,12 @@ class QuantParams:
 
     scale: Any  # float, or float64 (channels,), or float64 of the rank of the data
     zero_point: Any  # int, or int64 of the shape of scale
-    grid: IntGrid
+    grid: Any  # IntGrid, or a Codebook
     axis: Axis = None
     block_size: BlockSize = None
 
     def __post_init__(self) -> None:
-        check_grid(self.grid)
+        check_codes(self.grid)
         with np.errstate(over="ignore"):  # of a longdouble: refused below
             scale = as_real(self.scale, "scale").astype(np.float64)
         zero = as_real(self.zero_point, "zero_point")
@@ -90,7 +91,10 @@ class QuantParams:
             raise ValueError(f"scale must be finite and at least 2**-126, got {self.scale!r}")
         if not (np.isfinite(zero) & (zero == np.rint(zero))).all():
             raise ValueError(f"zero_point must be an integer, got {self.zero_point!r}")
-        if not ((zero >= self.grid.qmin) & (zero <= self.grid.qmax)).all():
+        if isinstance(self.grid, Codebook):
+            if zero.any():
+                raise ValueError(f"zero_point must be 0 for {self.grid!r}, got {self.zero_point!r}")
+        elif not ((zero >= self.grid.qmin) & (zero <= self.grid.qmax)).all():
             raise ValueError(
                 f"zero_point must be between {self.grid.qmin} and {self.grid.qmax}, got {self.zero_point!r}: "
                 "a range that holds 0 puts it there"
@@ -147,8 +151,8 @@ class QuantParams:
         Returns
         -------
         dict
-            `scale` and `zero_point` as numbers or nested lists, `grid` as a dict of `qmin` and `qmax`, `axis`
-            and `block_size` as an int, a list or None. Floats are exact.
+            `scale` and `zero_point` as numbers or nested lists, `grid` as a dict of its arguments (`qmin` and
+            `qmax`), `axis` and `block_size` as an int, a list or None. Floats are exact.
 
         Examples
         --------
@@ -159,7 +163,7 @@ class QuantParams:
         return {
             "scale": np.asarray(self.scale).tolist(),
             "zero_point": np.asarray(self.zero_point).tolist(),
-            "grid": {"qmin": self.grid.qmin, "qmax": self.grid.qmax},
+            "grid": asdict(self.grid),
             "axis": list(self.axis) if isinstance(self.axis, tuple) else self.axis,
             "block_size": list(self.block_size) if isinstance(self.block_size, tuple) else self.block_size,
         }
@@ -185,14 +189,14 @@ class QuantParams:
         True
         """
         values = dict(_checked_keys(d, [field.name for field in fields(cls)], "d"))
-        values["grid"] = IntGrid(**_checked_keys(values["grid"], ["qmin", "qmax"], "grid"))
-        return cls(**values)
+        return cls(**values | {"grid": _grid_of(values["grid"])})
 
     @property
     def range(self) -> Range:
-        """The reals that can be represented: S(qmin - Z) to S(qmax - Z)."""
-        low, high = (self.scale * (end - self.zero_point) for end in (self.grid.qmin, self.grid.qmax))
-        return Range(low, high)
+        """The reals that can be represented: S(qmin - Z) to S(qmax - Z), or S times the ends of a format."""
+        if isinstance(self.grid, Codebook):
+            return Range(self.scale * self.grid.smallest, self.scale * self.grid.largest)
+        return Range(*(self.scale * (end - self.zero_point) for end in (self.grid.qmin, self.grid.qmax)))
 
     @cached_property
     def _single(self) -> tuple[Array, Array]:
@@ -224,10 +228,27 @@ def _checked_keys(d: object, keys: list[str], name: str) -> Mapping[str, Any]:
     return d
 
 
+def _grid_of(d: object) -> Codes:
+    """Return the grid or format that a dict describes."""
+    kinds: list[Any] = [IntGrid, FloatFormat, TableFormat]
+    for kind in kinds:
+        keys = [field.name for field in fields(kind)]
+        if isinstance(d, Mapping) and set(d) == set(keys):
+            return kind(**d)  # type: ignore[no-any-return]
+    return IntGrid(**_checked_keys(d, ["qmin", "qmax"], "grid"))  # says what is wrong
+
+
 def check_params(params: QuantParams, name: str = "params") -> None:
     """Raise TypeError unless `params` is a QuantParams."""
     if not isinstance(params, QuantParams):
         raise TypeError(f"{name} must be a QuantParams, got {type(params).__name__}")
+
+
+def check_int_params(params: QuantParams, name: str = "params") -> None:
+    """Raise TypeError unless `params` is a QuantParams whose codes are integers."""
+    check_params(params, name)
+    if not isinstance(params.grid, IntGrid):
+        raise TypeError(f"{name} must have an IntGrid, got {params.grid!r}")
 
 
 def check_scale(params: QuantParams, compute: np.dtype[Any]) -> None:
@@ -273,11 +294,12 @@ def pieces(params: QuantParams, compute: np.dtype[Any], *arrays: Array) -> Itera
 
 
 @cache
-def _holds_codes(grid: IntGrid, dtype: np.dtype[Any]) -> bool:
+def _holds_codes(grid: Codes, dtype: np.dtype[Any]) -> bool:
     """Tell whether a type of real numbers holds every code exactly."""
-    if kind_of(dtype) not in "iuf" or (kind_of(dtype) == "u" and grid.qmin < 0):
+    low, high = (grid.qmin, grid.qmax) if isinstance(grid, IntGrid) else (0, grid.values.size - 1)
+    if kind_of(dtype) not in "iuf" or (kind_of(dtype) == "u" and low < 0):
         return False
-    codes = np.arange(grid.qmin, grid.qmax + 1.0)
+    codes = np.arange(low, high + 1.0)
     with np.errstate(all="ignore"):
         return np.array_equal(codes.astype(dtype).astype(np.float64), codes)
 
@@ -320,13 +342,23 @@ def _narrow(reals: Array, params: QuantParams, wanted: np.dtype[Any]) -> None:
         np.clip(reals, -largest, largest, out=reals)
 
 
+def _quantize_part(x: Array, s: Array, z: Array, grid: Codes, compute: np.dtype[Any], out: Array) -> bool:
+    """Write the codes of values that S and Z broadcast against. True if there is a NaN."""
+    if isinstance(grid, IntGrid):
+        return kernels.quantize(x, s, z, grid.qmin, grid.qmax, compute, out)
+    if isinstance(grid, FloatFormat):
+        return kernels.quantize_float(x, s, grid.layout, compute, out)
+    thresholds = grid.thresholds(compute)[1:-1]
+    return kernels.quantize_table(x, s, thresholds, grid.codes_of_reals, compute, out)
+
+
 def quantize(x: ArrayLike, params: QuantParams, *, out: Array | None = None) -> Array:
-    """Turn reals into codes: ``q = clip(rint(x / S) + Z, qmin, qmax)``.
+    """Turn reals into codes: ``q = clip(rint(x / S) + Z, qmin, qmax)``, or a format's code next to x / S.
 
     Parameters
     ----------
     x : array_like
-        Real numbers, any shape. Infinities go to the ends of the grid.
+        Real numbers, any shape. Infinities go to the ends of the grid or format.
     params : QuantParams
         S and Z; per channel, the array must have as many channels.
     out : ndarray, optional
@@ -351,6 +383,9 @@ def quantize(x: ArrayLike, params: QuantParams, *, out: Array | None = None) -> 
     writes Round(r/S + Z) instead, which differs on ties when Z is odd. The division is done in float32
     for float16, bfloat16 and float32 data, in float64 for the rest, with S rounded to that type once.
 
+    Of a floating-point format the codes are the bit patterns of ml_dtypes; ties go to the even mantissa, and
+    what lies beyond its range saturates.
+
     Examples
     --------
     >>> params = QuantParams(0.5, 1, IntGrid(-4, 3))
@@ -363,15 +398,26 @@ def quantize(x: ArrayLike, params: QuantParams, *, out: Array | None = None) -> 
     check_scale(params, compute)
     codes = _result(out, array, grid.dtype, partial(_holds_codes, grid))
     for s, z, x_part, part in pieces(params, compute, array, codes):
-        if kernels.quantize(x_part, s, z, grid.qmin, grid.qmax, compute, part):
+        if _quantize_part(x_part, s, z, grid, compute, part):
             raise nan_error(array, "x", "NaN has no code; replace them first")
     return codes if out is None else out
+
+
+def _checked_codes(q: ArrayLike, grid: Codes) -> Array:
+    """Return codes as an array of integers, all of which stand for a number."""
+    if isinstance(grid, IntGrid):
+        return as_integers(q, "q", grid.qmin, grid.qmax)
+    codes = as_integers(q, "q", 0, grid.values.size - 1)
+    holes = np.flatnonzero(np.isnan(grid.values)).tolist()
+    if count := sum(np.count_nonzero(codes == hole) for hole in holes):
+        raise ValueError(f"q holds {count} codes that stand for no finite number in {grid!r}")
+    return codes
 
 
 def dequantize(
     q: ArrayLike, params: QuantParams, *, dtype: DTypeLike = np.float32, out: Array | None = None
 ) -> Array:
-    """Turn codes into reals: ``r = (q - Z) * S``.
+    """Turn codes into reals: ``r = (q - Z) * S``, or S times the real of a format's code.
 
     Parameters
     ----------
@@ -408,11 +454,14 @@ def dequantize(
     array([0.5, 1. , 0. ], dtype=float32)
     """
     check_params(params)
-    codes = as_integers(q, "q", params.grid.qmin, params.grid.qmax)
+    codes = _checked_codes(q, params.grid)
     wanted, compute = _real_type(dtype)
     reals = _result(out, codes, wanted, partial(_holds_reals, wanted))
     for s, z, q_part, part in pieces(params, compute, codes, reals):
-        kernels.dequantize(q_part, s, z, compute, part)
+        if isinstance(params.grid, IntGrid):
+            kernels.dequantize(q_part, s, z, compute, part)
+        else:
+            kernels.decode(q_part, s, params.grid.table(compute), compute, part)
     _narrow(reals, params, wanted)
     return reals if out is None else out
 
@@ -453,6 +502,8 @@ def fake_quantize(
     compute = compute_type(array.dtype)
     wanted, back = _real_type(dtype)
     check_scale(params, compute)
+    if isinstance(grid, Codebook):
+        return dequantize(quantize(array, params), params, dtype=dtype, out=out)
     reals = _result(out, array, wanted, partial(_holds_reals, wanted))
     for s, z, x_part, part in pieces(params, FLOAT64, array, reals):
         if kernels.fake_quantize(x_part, s, z, grid.qmin, grid.qmax, (compute, back), part):

@@ -21,7 +21,7 @@ from quantnotes.calibration import choose_range, make_params
 from quantnotes.checks import as_int, as_real
 from quantnotes.granularity import Granularity
 from quantnotes.grid import IntGrid
-from quantnotes.mapping import QuantParams, check_params, quantize
+from quantnotes.mapping import QuantParams, check_int_params, quantize
 from quantnotes.mse import Scheme
 from quantnotes.ranges import finite_array
 
@@ -240,7 +240,7 @@ def gptq(
         if order not in (None, "natural"):
             raise TypeError('with a grid, groups are met from left to right: order must be "natural"')
         return _with_params_as_met(w, h, params, block_size, scheme, method, amount)
-    check_params(params)
+    check_int_params(params)
     if (block_size, scheme, method) != (None, "symmetric", "minmax"):
         raise TypeError("block_size, scheme and method go with a grid; params has what they would choose")
     if not isinstance(params.grid, IntGrid):

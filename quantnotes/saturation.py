@@ -12,12 +12,15 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from quantnotes import kernels
 from quantnotes.checks import as_real, compute_type, some_finite_data
+from quantnotes.codebook import Codes
+from quantnotes.grid import IntGrid
 from quantnotes.mapping import QuantParams, check_params, check_scale, pieces
 from quantnotes.tables import html_table, percent, text_table
 
@@ -33,9 +36,10 @@ class CodeLedger:
     params : QuantParams
         S and Z that were used.
     counts : ndarray of int64, shape (codes,)
-        How many values have each code, from qmin to qmax.
+        How many values have each code, from qmin to qmax; for a format, each of its `reals`.
     clipped_low, clipped_high : float
-        Fractions of the values whose rint(x / S) + Z lies below qmin, above qmax.
+        Fractions of the values whose rint(x / S) + Z lies below qmin, above qmax; for a format, of those that
+        would round past its ends if the outermost steps went on.
     mse : float
         Mean squared error, in the squared unit of the data.
     max_abs_error : float
@@ -165,6 +169,14 @@ class LedgerTable:
         return html_table(self._rows(), head=True)
 
 
+def _ranks(quotient: NDArray[Any], zero_point: NDArray[Any], grid: Codes) -> NDArray[Any]:
+    """Return the place of each code in the grid, from 0 on: beyond its ends for what will be clipped."""
+    if isinstance(grid, IntGrid):
+        np.rint(quotient, out=quotient)
+        return np.asarray(np.add(quotient, zero_point - grid.qmin, out=quotient))
+    return np.asarray(np.searchsorted(grid.thresholds(quotient.dtype), quotient) - 1)
+
+
 def code_ledger(x: ArrayLike, params: QuantParams) -> CodeLedger:
     """Quantize `x` and account for every value: codes used, values clipped, error made.
 
@@ -210,15 +222,17 @@ def code_ledger(x: ArrayLike, params: QuantParams) -> CodeLedger:
     counts = np.zeros(grid.codes, np.int64)
     below = above = 0
     noise = signal = worst = 0.0
-    steps = (kernels.code_steps(part, s, z, compute) for s, z, part in parts)
-    for block, s, z, codes in chain.from_iterable(steps):
-        below += int(np.count_nonzero(codes < grid.qmin))
-        above += int(np.count_nonzero(codes > grid.qmax))
-        np.clip(codes, grid.qmin, grid.qmax, out=codes)
-        counts += np.bincount((codes - grid.qmin).astype(np.intp), minlength=grid.codes)
+    blocks = (kernels.quotients(part, s, z, compute) for s, z, part in parts)
+    for block, s, z, quotient in chain.from_iterable(blocks):
+        ranks = _ranks(quotient, z, grid)
+        below += int(np.count_nonzero(ranks < 0))
+        above += int(np.count_nonzero(ranks >= grid.codes))
+        np.clip(ranks, 0, grid.codes - 1, out=ranks)
+        counts += np.bincount(ranks.astype(np.intp), minlength=grid.codes)
         values = block.astype(np.float64) / unit
+        steps = ranks + (grid.qmin - z) if isinstance(grid, IntGrid) else grid.reals.astype(compute)[ranks]
         with np.errstate(over="ignore"):
-            decoded = np.clip((codes - z) * s, -largest, largest)  # as dequantize saturates
+            decoded = np.clip(steps * s, -largest, largest)  # as dequantize saturates
         error = decoded.astype(np.float64) / unit - values
         noise += float(np.square(error).sum())  # np.dot would wait for the threads of BLAS at every block
         signal += float(np.square(values).sum())

@@ -9,15 +9,16 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from quantnotes.asymmetric import checked_ends, finite_scale, usable_scale
+from quantnotes.codebook import Codes, check_codes
 from quantnotes.granularity import Axis, BlockSize, Granularity
-from quantnotes.grid import INT8, IntGrid, check_grid
+from quantnotes.grid import INT8, IntGrid
 from quantnotes.mapping import QuantParams
 
 
 def symmetric_params(
     rmin: ArrayLike,
     rmax: ArrayLike,
-    grid: IntGrid = INT8,
+    grid: Codes = INT8,
     *,
     axis: Axis = None,
     block_size: BlockSize = None,
@@ -28,9 +29,9 @@ def symmetric_params(
     ----------
     rmin, rmax : float, or array_like of one entry for each index of `axis`, or one for each block
         The range of the data.
-    grid : IntGrid, default INT8
-        The codes that may be used. One that does not reach as far below 0 as above (an unsigned one)
-        takes only data without negative values.
+    grid : IntGrid or Codebook, default INT8
+        The codes that may be used: integers, or a format such as ``formats.E4M3``. One that does not reach as
+        far below 0 as above (an unsigned one) takes only data without negative values.
     axis : int or tuple of int, optional
         The axes of the data that keep parameters of their own.
     block_size : int or tuple of int, optional
@@ -39,13 +40,14 @@ def symmetric_params(
     Returns
     -------
     QuantParams
-        ``S = max(|rmin|, |rmax|) / qmax`` in float64, 1 for all-zero data, at least 2**-126, and reduced
-        where a code would decode to an infinity, as in :func:`asymmetric_params`.
+        ``S = max(|rmin|, |rmax|) / qmax`` (or the largest real of a format) in float64, 1 for all-zero data,
+        at least 2**-126, and reduced where a code would decode to an infinity, as in
+        :func:`asymmetric_params`.
 
     Raises
     ------
     TypeError
-        If an end holds no real numbers, or `grid` is no IntGrid.
+        If an end holds no real numbers, or `grid` is no IntGrid and no format.
     ValueError
         If an end is not finite, rmin exceeds rmax, shapes do not fit, or the grid has no room for
         negative values that are there.
@@ -59,13 +61,14 @@ def symmetric_params(
     >>> symmetric_params(*minmax_range(w, axis=1, block_size=2), IntGrid.of(4), axis=1, block_size=2).scale
     array([[1. , 0.5]])
     """
-    check_grid(grid)
+    check_codes(grid)
+    bottom, top = (grid.qmin, grid.qmax) if isinstance(grid, IntGrid) else (grid.smallest, grid.largest)
     low, high = checked_ends(rmin, rmax, Granularity.of(axis, block_size))
-    if grid.qmin > -grid.qmax and (low < 0).any():
+    if bottom > -top and (low < 0).any():
         raise ValueError(
-            f"rmin is {rmin!r}, but the grid {grid.qmin}..{grid.qmax} reaches less far below 0 than above: "
+            f"rmin is {rmin!r}, but the grid {bottom}..{top} reaches less far below 0 than above: "
             "use a signed grid, or asymmetric_params"
         )
-    scale = usable_scale(np.maximum(np.abs(low), np.abs(high)) / grid.qmax, low, high)
-    scale = finite_scale(scale, low, high, max(grid.qmax, -grid.qmin))
+    scale = usable_scale(np.maximum(np.abs(low), np.abs(high)) / top, low, high)
+    scale = finite_scale(scale, low, high, max(top, -bottom))
     return QuantParams(scale, np.zeros(scale.shape, np.int64), grid, axis, block_size)

@@ -22,21 +22,33 @@ from types import ModuleType
 from typing import Any, TypeVar, cast
 
 from quantnotes.kernels import blocked
-from quantnotes.kernels.blocked import Array, Bins, code_steps, count_nan, finite
+from quantnotes.kernels.blocked import (
+    Array,
+    Bins,
+    FloatLayout,
+    count_nan,
+    finite,
+    quantize_table,
+    quotients,
+)
 from quantnotes.kernels.parts import parts
 
 __all__ = [
     "LARGE",
     "Bins",
-    "code_steps",
+    "FloatLayout",
     "count_bins",
     "count_nan",
+    "decode",
     "dequantize",
     "fake_quantize",
     "finite",
     "minmax",
     "parts",
     "quantize",
+    "quantize_float",
+    "quantize_table",
+    "quotients",
 ]
 
 LARGE = 1 << 20  # elements that take the blocked loops about half a millisecond
@@ -90,6 +102,8 @@ def _either(loop: Loop) -> Loop:
 
 
 quantize = _either(blocked.quantize)
+quantize_float = _either(blocked.quantize_float)
+decode = _either(blocked.decode)
 dequantize = _either(blocked.dequantize)
 fake_quantize = _either(blocked.fake_quantize)
 minmax = _either(blocked.minmax)

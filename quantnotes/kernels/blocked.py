@@ -134,14 +134,117 @@ def fake_quantize(
     return nan
 
 
-def code_steps(x: Array, scale: Array, zero_point: Array, compute: DType) -> Any:
-    """Yield 1-D blocks of x, S, Z and rint(x / S) + Z: unclipped, floats. The caller may modify the last."""
+class FloatLayout(NamedTuple):
+    """A small floating-point format: what a loop needs to turn reals into its codes."""
+
+    mantissa: int  # bits, without the hidden one
+    smallest: int  # the exponent of the smallest normal number
+    largest: float
+    sign: int  # the place of the sign bit
+    signed_zero: bool
+
+
+class FloatBits(NamedTuple):
+    """A layout in terms of the bits of float32 or float64."""
+
+    kind: DType  # integers of the same width
+    mantissa: int  # bits of the mantissa that the codes lack
+    exponent: int  # the mask of the exponent
+    smallest: int  # the exponent of the smallest normal number, in place
+    inverse: int  # from it an exponent is subtracted, for the power of two that makes a step of the format 1
+
+
+def float_bits(layout: FloatLayout, compute: DType) -> FloatBits:
+    """Return what to do with the bits of `compute`."""
+    info, width = np.finfo(compute), 8 * compute.itemsize
+    bits, bias = int(info.nmant), int(info.maxexp) - 1
+    inverse = (2 * bias + layout.mantissa) << bits
+    return FloatBits(
+        np.dtype(f"i{compute.itemsize}"),
+        bits - layout.mantissa,
+        (2 * bias + 1) << bits,
+        (layout.smallest + bias) << bits,
+        (inverse + 2 ** (width - 1)) % 2**width - 2 ** (width - 1),  # as a signed number: the difference fits
+    )
+
+
+def quantize_float(x: Array, scale: Array, layout: FloatLayout, compute: DType, out: Array) -> bool:
+    """Write the codes of a floating-point format to `out`, rounded to even. True if `x` has a NaN.
+
+    Between two powers of two a format has equal steps. So each quotient is divided by the step of its binade
+    and rounded to an integer; that integer, and as many steps as lie below the binade, are the code.
+    """
+    size, bits, nan = min(BLOCK, x.size), float_bits(layout, compute), False
+    real, exponent, steps = np.empty(size, compute), np.empty(size, bits.kind), np.empty(size, bits.kind)
+    with (
+        np.errstate(over="ignore", invalid="ignore"),
+        _writing(x, [scale], out, [compute] * 2) as blocks,
+    ):
+        for block, *varying, target in blocks:
+            t, e, n = (_part_of(scratch, block) for scratch in (real, exponent, steps))
+            (s,) = varying or [scale]
+            np.divide(block, s, out=t)
+            negative = np.signbit(t)
+            np.abs(t, out=t)
+            np.minimum(t, layout.largest, out=t)
+            nan |= t.size > 0 and bool(np.isnan(np.minimum.reduce(t, axis=None)))
+            np.bitwise_and(t.view(bits.kind), bits.exponent, out=e)
+            np.maximum(e, bits.smallest, out=e)
+            np.subtract(bits.inverse, e, out=n)
+            np.multiply(t, n.view(compute), out=t)
+            np.rint(t, out=t)
+            np.subtract(e, bits.smallest, out=e)
+            np.right_shift(e, bits.mantissa, out=e)
+            np.copyto(n, t, casting="unsafe")
+            np.add(n, e, out=n)
+            if not layout.signed_zero:
+                negative &= n > 0
+            np.multiply(negative, 1 << layout.sign, out=e, casting="unsafe")
+            np.add(n, e, out=n)
+            np.copyto(target, n, casting="unsafe")
+    return nan
+
+
+def quantize_table(
+    x: Array, scale: Array, thresholds: Array, codes: Array, compute: DType, out: Array
+) -> bool:
+    """Write the codes of a table to `out`: that of the first threshold not below x / S. True if NaN."""
+    scratch, nan = np.empty(min(BLOCK, x.size), compute), False
+    with (
+        np.errstate(over="ignore", invalid="ignore"),
+        _writing(x, [scale], out, [compute] * 2) as blocks,
+    ):
+        for block, *varying, target in blocks:
+            t = _part_of(scratch, block)
+            (s,) = varying or [scale]
+            np.divide(block, s, out=t)
+            nan |= bool(np.isnan(t).any())
+            np.copyto(target, codes[np.searchsorted(thresholds, t)], casting="unsafe")
+    return nan
+
+
+def decode(q: Array, scale: Array, table: Array, compute: DType, out: Array) -> None:
+    """Write table[q] * S to `out`."""
+    scratch = np.empty(min(BLOCK, q.size), compute)
+    with (
+        np.errstate(over="ignore"),
+        _writing(q, [scale], out, [np.dtype(np.intp), compute]) as blocks,
+    ):
+        for block, *varying, target in blocks:
+            work = _part_of(scratch, block)
+            np.take(table, block, out=work, mode="clip")  # "raise" would copy
+            (s,) = varying or [scale]
+            np.multiply(work, s, out=work)
+            np.copyto(target, work, casting="unsafe")
+
+
+def quotients(x: Array, scale: Array, zero_point: Array, compute: DType) -> Iterator[tuple[Array, ...]]:
+    """Yield 1-D blocks of x, S, Z and x / S. The caller may modify the last."""
     scratch = np.empty(min(BLOCK, x.size), compute)
     for block, s, z in _blocks([x, scale, zero_point], 0, [compute] * 3):
-        work = scratch[: block.size]
         with np.errstate(over="ignore", invalid="ignore"):  # the caller has its own: not over the yield
-            _round(block, s, z, work)
-        yield block, s, z, work
+            quotient = np.divide(block, s, out=scratch[: block.size])
+        yield block, s, z, quotient
 
 
 def minmax(x: Array, compute: DType, axis: int | None = None) -> tuple[Array, Array]:

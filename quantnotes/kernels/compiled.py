@@ -31,6 +31,7 @@ from typing import Any, NamedTuple, TypeVar, cast
 
 import numba
 import numpy as np
+from numba.extending import intrinsic
 
 Loop = TypeVar("Loop", bound=Callable[..., Any])
 
@@ -162,6 +163,16 @@ def _key(bits: Any, mask: Any) -> Any:
     return bits ^ mask if bits < 0 else bits
 
 
+@intrinsic  # type: ignore[untyped-decorator, unused-ignore]
+def _cast_bits(typing: Any, value: Any, like: Any) -> Any:
+    """See the bits of a number as a number of the type of `like`."""
+
+    def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.bitcast(args[0], context.get_value_type(signature.return_type))
+
+    return like(value, like), build
+
+
 # --- the loops ----------------------------------------------------------------------------------------------
 
 
@@ -178,6 +189,37 @@ def quantize(
             largest = max(largest, same(bits[start + i] & mask))
             out[start + i] = _clipped(_rounded(x[start + i], s[j], z[j]), low, high)
     return largest
+
+
+def quantize_float(
+    x: Any, bits: Any, mask: Any, s: Any, top: Any, layout: Any, out: Any, steps: Any, piece: Any
+) -> Any:
+    """Return the largest magnitude as bits. See :func:`quantnotes.kernels.blocked.quantize_float`."""
+    exponent_mask, smallest, inverse, unit, negative, least = layout
+    real, same, largest = x.dtype.type, bits.dtype.type, bits.dtype.type(0)
+    first, last = np.uint64(piece[2]), np.uint64(piece[3])
+    for row in range(piece[0], piece[1]):
+        start, at = _place(row, steps)
+        for i in range(first, last):
+            j = at + i if steps[4] else at
+            largest = max(largest, same(bits[start + i] & mask))
+            quotient = abs(x[start + i] / s[j])
+            quotient = quotient if quotient < top else top
+            exponent = max(same(_cast_bits(quotient, smallest) & exponent_mask), smallest)
+            code = np.rint(quotient * _cast_bits(same(inverse - exponent), top))
+            code += real(same(exponent - smallest)) * unit  # the steps below this binade
+            sign = negative if bits[start + i] < 0 and code > least else real(0)
+            out[start + i] = np.int32(code + sign)
+    return largest
+
+
+def decode(q: Any, s: Any, table: Any, out: Any, steps: Any, piece: Any) -> None:
+    first, last = np.uint64(piece[2]), np.uint64(piece[3])
+    for row in range(piece[0], piece[1]):
+        start, at = _place(row, steps)
+        for i in range(first, last):
+            j = at + i if steps[4] else at
+            out[start + i] = table[np.uint64(q[start + i])] * s[j]
 
 
 def dequantize(q: Any, s: Any, z: Any, out: Any, steps: Any, piece: Any) -> None:

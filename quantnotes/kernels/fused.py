@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from quantnotes.kernels import compiled
-from quantnotes.kernels.blocked import Array, Bins, DType, finite
+from quantnotes.kernels.blocked import Array, Bins, DType, FloatLayout, finite, float_bits
 from quantnotes.kernels.compiled import Rows
 
 MOST = 1 << 22  # channels or counters, over all pieces of work: 32 MB
@@ -81,6 +81,33 @@ def quantize(
     inputs = _read_only(reals), *_bits(reals), _read_only(scale), _read_only(zero_point)
     ends = compute.type(qmin), compute.type(qmax)
     return _has_nan(compiled.run(compiled.quantize, rows, *inputs, *ends, codes), x.dtype)
+
+
+def quantize_float(x: Array, scale: Array, layout: FloatLayout, compute: DType, out: Array) -> Any:
+    """Write the codes of a floating-point format to `out`. True if `x` has a NaN."""
+    scale = np.asarray(scale, order="C")
+    fits = x.dtype in REALS and out.dtype in CODES and not _overwrites(x, out)
+    if not fits or (laid_out := _rows(scale, x, out)) is None:
+        return NotImplemented
+    rows, (reals, codes) = laid_out
+    bits = float_bits(layout, compute)
+    numbers = map(bits.kind.type, (bits.exponent, bits.smallest, bits.inverse))
+    reals_of = map(compute.type, (2.0**-bits.mantissa, 1 << layout.sign, -1 if layout.signed_zero else 0))
+    inputs = _read_only(reals), *_bits(reals), _read_only(scale), compute.type(layout.largest)
+    return _has_nan(
+        compiled.run(compiled.quantize_float, rows, *inputs, (*numbers, *reals_of), codes), x.dtype
+    )
+
+
+def decode(q: Array, scale: Array, table: Array, compute: DType, out: Array) -> Any:
+    """Write table[q] * S to `out`."""
+    scale = np.asarray(scale, order="C")
+    fits = q.dtype in CODES and out.dtype == compute and not _overwrites(q, out)
+    if not fits or (laid_out := _rows(scale, q, out)) is None:
+        return NotImplemented
+    rows, (codes, reals) = laid_out
+    compiled.run(compiled.decode, rows, *map(_read_only, (codes, scale, table)), reals)
+    return None
 
 
 def dequantize(q: Array, scale: Array, zero_point: Array, compute: DType, out: Array) -> Any:
