@@ -31,7 +31,11 @@ EMPTY = "x is empty: there is no range to take"
 MESSAGES = [
     # mapping
     (lambda: quantize([1.0], 3), TypeError, "params must be a QuantParams, got int"),
-    (lambda: QuantParams(1.0, 0, 8), TypeError, "grid must be an IntGrid, such as INT8, got 8"),
+    (
+        lambda: QuantParams(1.0, 0, 8),
+        TypeError,
+        "grid must be an IntGrid, such as INT8, or one of quantnotes.formats, got 8",
+    ),
     (lambda: QuantParams("1", 0, INT8), TypeError, "scale must hold real numbers, got dtype <U1"),
     (lambda: QuantParams(1.0, "0", INT8), TypeError, "zero_point must hold real numbers, got dtype <U1"),
     (lambda: QuantParams(0.0, 0, INT8), ValueError, "scale must be finite and at least 2**-126, got 0.0"),
