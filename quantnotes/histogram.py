@@ -440,7 +440,8 @@ def _count_part(
         n = np.full(groups, values, np.int64)
         return Stack(max_bins, n, few, Points.none(groups), bins)
     if values > max(_RUN, 2 * max_bins):
-        return _counted(x, axis, max_bins, few, nan, whole, size=(x.size + 1) // 2)
+        size = min((x.size + 1) // 2, _RUN * groups)  # a part of one group may be as long: then by halves
+        return _counted(x, axis, max_bins, few, nan, whole, size=size)
     return Stack.of_points(Points.of_rows(_rows(x, axis, compute)), max_bins)
 
 

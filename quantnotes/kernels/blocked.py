@@ -306,7 +306,10 @@ def count_bins(x: Array, bins: Bins, compute: DType, axis: int | None = None) ->
         number += bins.starts[groups, None] - begin
         bins.counts[begin:end] += np.bincount(number.reshape(-1), minlength=end - begin)
         for pile, value in zip(bins.piles, (bins.low[groups, None], 0, bins.high[groups, None]), strict=True):
-            pile[groups] += np.count_nonzero(block == value, axis=1)
+            same = block == value
+            pile[groups] += (
+                np.count_nonzero(same, axis=1) if len(same) > 1 else np.count_nonzero(same)
+            )  # fast
 
 
 def _group_blocks(x: Array, axis: int | None, compute: DType) -> Iterator[tuple[slice, Array]]:
