@@ -1,8 +1,10 @@
-"""Ranges that leave outliers out: the note's filter as written, the same mended, and what it approximates.
+"""Ranges that leave outliers out: the note's filter as written, the fixed filter, and what it approximates.
 
-`note_histogram_scale` is section 5 of the note with its faults; `histogram_range` keeps the idea (an
-equal-width histogram, two pointers, always giving up the emptier end) and mends them; `shortest_range` is
-the exact answer that the greedy pointers look for. Left out: whether outliers *should* be left out.
+`note_histogram_scale` is section 5 of the note with its faults. `histogram_range` keeps the idea (an
+equal-width histogram, two pointers that always drop the emptier end) and fixes them. `shortest_range` is the
+exact answer that the greedy pointers look for.
+
+Not covered: whether outliers *should* be left out.
 """
 
 from __future__ import annotations
@@ -49,7 +51,7 @@ def note_histogram_scale(x: ArrayLike, int_max: float, bins: int = 100, keep: fl
 
     Notes
     -----
-    What is wrong with it, each mended in :func:`histogram_range`: the slice ``counts[left:right]`` leaves
+    What is wrong with it, each fixed in :func:`histogram_range`: the slice ``counts[left:right]`` leaves
     out the last bin; the loop stops after crossing the limit; ``len`` of a 2-D array is not its size; a far
     value leaves all others in a bin or two; ties always move the left end. The dtype of `x` is kept.
 
@@ -145,7 +147,7 @@ def histogram_range(
 
     Notes
     -----
-    The idea of the note's section 5. Mended: all bins count; a bin goes only if enough is left without it;
+    The idea of the note's section 5. What is fixed: all bins count; a bin goes only if enough is left without it;
     any number of dimensions; where fewer than half of the bins are left, what they hold is cut into `bins`
     new ones, so that a far value cannot blur the rest; of two equally full end bins both go, or else the one
     farther from 0, so that x and -x get mirrored ranges (but for values that lie on the edge of a bin).

@@ -155,7 +155,7 @@ def test_minmax_is_exact():
 
 @pytest.mark.parametrize("method", METHODS)
 def test_a_first_batch_of_zeros_and_a_late_outlier(method):
-    """Both have spoilt other observers: counts must be exact, bins bounded."""
+    """Both have ruined other observers: counts must be exact, bins bounded."""
     x = np.random.default_rng(3).standard_normal(5_000)
     late = Calibrator(method).observe(np.zeros(1000)).observe(x).observe([3e4])
     early = Calibrator(method).observe([3e4]).observe(np.concatenate([x, np.zeros(1000)]))

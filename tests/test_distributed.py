@@ -102,7 +102,7 @@ def test_nan_and_empty_chunks():
         histogram(chunked)
     with pytest.raises(ValueError, match="NaN"):
         calibrate(chunked)
-    assert histogram(chunked[chunked > 3]).n == 1  # chunks whose lengths nobody knows, some of them empty
+    assert histogram(chunked[chunked > 3]).n == 1  # chunks of unknown lengths, some of them empty
     assert histogram(da.zeros((0, 3))) == Histogram()
     with pytest.raises(ValueError, match="observe"):
         calibrate(da.zeros(0))

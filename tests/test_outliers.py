@@ -1,4 +1,4 @@
-"""The note's filter as written, the mended one, and the shortest window, against brute force."""
+"""The note's filter as written, the fixed one, and the shortest window, against brute force."""
 
 from fractions import Fraction
 
@@ -154,7 +154,7 @@ def test_note_scale_refuses(x, word):
         note_histogram_scale(np.array(x), 127)
 
 
-# --- the note's faults, each by an input; mended ------------------------------------------------------------
+# --- the note's faults, each by an input; fixed -------------------------------------------------------------
 
 
 def test_fault_last_bin_dropped():
@@ -189,7 +189,7 @@ def test_fault_length_taken_for_size(filtered):
     ids=str,
 )
 def test_fault_far_outliers_leave_the_data_in_a_few_bins(outliers):
-    """Mended, the filter refines: it is at most a tenth wider than the shortest window."""
+    """The fixed filter refines: it is at most a tenth wider than the shortest window."""
     x = normals(1, *outliers)
     found, shortest = histogram_range(x), shortest_range(x)
     widths = found.rmax - found.rmin, shortest.rmax - shortest.rmin
