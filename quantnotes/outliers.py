@@ -147,7 +147,7 @@ def histogram_range(
 
     Notes
     -----
-    The idea of the note's section 5. What is fixed: all bins count; a bin goes only if enough is left without it;
+    The idea of the note's section 5. What is fixed: all bins count; a bin goes only if enough is left after;
     any number of dimensions; where fewer than half of the bins are left, what they hold is cut into `bins`
     new ones, so that a far value cannot blur the rest; of two equally full end bins both go, or else the one
     farther from 0, so that x and -x get mirrored ranges (but for values that lie on the edge of a bin).
