@@ -21,6 +21,7 @@ from quantnotes import kernels
 from quantnotes.checks import as_real, compute_type, some_finite_data
 from quantnotes.codebook import Codes
 from quantnotes.grid import IntGrid
+from quantnotes.kernels.ledger import Lanes, account
 from quantnotes.mapping import QuantParams, check_params, check_scale, pieces
 from quantnotes.tables import html_table, percent, text_table
 
@@ -222,6 +223,12 @@ def code_ledger(x: ArrayLike, params: QuantParams) -> CodeLedger:
     counts = np.zeros(grid.codes, np.int64)
     below = above = 0
     noise = signal = worst = 0.0
+    errors, squares = Lanes(), Lanes()
+    if len(parts) == 1 and array.dtype == compute and isinstance(grid, IntGrid):
+        found = account(parts[0][2], *parts[0][:2], (grid.qmin, grid.qmax), unit, counts)
+        if found is not None:
+            below, above, noise, signal, worst = found
+            parts = []
     blocks = (kernels.quotients(part, s, z, compute) for s, z, part in parts)
     for block, s, z, quotient in chain.from_iterable(blocks):
         ranks = _ranks(quotient, z, grid)
@@ -234,9 +241,10 @@ def code_ledger(x: ArrayLike, params: QuantParams) -> CodeLedger:
         with np.errstate(over="ignore"):
             decoded = np.clip(steps * s, -largest, largest)  # as dequantize saturates
         error = decoded.astype(np.float64) / unit - values
-        noise += float(np.square(error).sum())  # np.dot would wait for the threads of BLAS at every block
-        signal += float(np.square(values).sum())
+        errors.add(np.square(error))
+        squares.add(np.square(values))
         worst = max(worst, float(np.abs(error).max()))
+    noise, signal = noise + errors.total(), signal + squares.total()
     ratio = signal / noise if noise else math.inf
     sqnr = 10 * math.log10(ratio) if ratio else -math.inf
     with np.errstate(over="ignore"):

@@ -35,6 +35,7 @@ from quantnotes import (
     quantize,
     symmetric_params,
 )
+from quantnotes.kernels.ledger import Lanes
 
 
 def test_by_hand():
@@ -298,3 +299,36 @@ def test_every_float_has_a_ledger(dtype):
     x = np.array([1.0, 2.0, 0.5, 4.0]).astype(dtype)
     ledger = code_ledger(x, QuantParams(0.5, 0, INT8))
     assert ledger.max_abs_error == 0
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(
+    "where",
+    [{}, {"axis": 0}, {"axis": 1}, {"axis": 1, "block_size": 32}, {"axis": 0, "block_size": 5}],
+    ids=str,
+)
+@pytest.mark.parametrize("layout", [np.ascontiguousarray, np.asfortranarray, lambda x: x[:, :90]])
+def test_both_kernels_give_the_same_bits(dtype, where, layout, monkeypatch):
+    pytest.importorskip("numba")
+    x = layout(np.random.default_rng(0).standard_normal((110, 96)).astype(dtype))
+    low, high = minmax_range(x, **where)
+    for make in (asymmetric_params, symmetric_params):
+        params = make(0.5 * np.asarray(low), 0.5 * np.asarray(high), INT8, **where)
+        ledgers = []
+        for choice in ("numpy", "numba"):
+            monkeypatch.setenv("QUANTNOTES_KERNELS", choice)
+            ledgers.append(code_ledger(x, params))
+        plain, fused = ledgers
+        np.testing.assert_array_equal(plain.counts, fused.counts)
+        for name in ("mse", "sqnr_db", "max_abs_error", "clipped_low", "clipped_high"):
+            assert getattr(plain, name) == getattr(fused, name)
+
+
+def test_lanes_add_in_one_order_however_the_values_come():
+    values = np.random.default_rng(0).random(1000)
+    whole, pieces = Lanes(), Lanes()
+    whole.add(values)
+    for piece in np.split(values, [1, 64, 65, 300, 937]):
+        pieces.add(piece)
+    assert whole.total() == pieces.total()
+    assert whole.total() == pytest.approx(values.sum(), rel=1e-14)

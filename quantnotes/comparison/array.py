@@ -459,7 +459,7 @@ def _search_pays(x: Array, scales: Granularity, grid: IntGrid, scheme: Scheme) -
         axis = max((i for i in range(x.ndim) if i != axis), key=lambda i: x.shape[i])
     step = max(1, min(x.size // _SAMPLE, x.shape[axis] // 8))
     sample = x[(slice(None),) * axis + (slice(None, None, step),)]
-    where = {"axis": scales.axis, "block_size": scales.block_size}
+    where: dict[str, Any] = {"axis": scales.axis, "block_size": scales.block_size}
     plain, best = (
         code_ledger(
             sample, make_params(choose_range(method, sample, grid, scheme, **where), grid, scheme, **where)
