@@ -225,7 +225,8 @@ def code_ledger(x: ArrayLike, params: QuantParams) -> CodeLedger:
     noise = signal = worst = 0.0
     errors, squares = Lanes(), Lanes()
     if len(parts) == 1 and array.dtype == compute and isinstance(grid, IntGrid):
-        found = account(parts[0][2], *parts[0][:2], (grid.qmin, grid.qmax), unit, counts)
+        s, z, part = parts[0]
+        found = account(part, s, z, (grid.qmin, grid.qmax), unit, counts)
         if found is not None:
             below, above, noise, signal, worst = found
             parts = []
