@@ -6,13 +6,11 @@ Not covered: which method to choose, for which a tensor alone is not enough; see
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from quantnotes import mse, outliers, percentile
+from quantnotes import entropy, mse, outliers, percentile
 from quantnotes.asymmetric import asymmetric_params
 from quantnotes.checks import NanPolicy, as_real, check_nan_policy
 from quantnotes.entropy import entropy_range
@@ -105,11 +103,9 @@ def choose_range(
         return histogram_range(x, **shared, **options)
     if method == "percentile":
         return percentile_range(x, **shared, **options)
-    data = minmax_range(x, **shared)
     if method == "minmax":
-        return data
-    low, high = _entropy_ends(data, scheme, grid, lambda codes: entropy_range(x, codes, **shared))
-    return Range(low, high) if np.ndim(low) else Range(float(low), float(high))
+        return minmax_range(x, **shared)
+    return entropy_range(x, grid, scheme, **shared)
 
 
 def _ranges_of(method: str, stack: Stack, grid: IntGrid, scheme: Scheme, options: dict[str, Any]) -> Ends:
@@ -123,31 +119,7 @@ def _ranges_of(method: str, stack: Stack, grid: IntGrid, scheme: Scheme, options
         return percentile.ranges_of(masses, **options)
     if method == "mse":
         return mse.ranges_of(masses, grid, scheme)
-    data = Range(stack.bins.low, stack.bins.high)
-    clip = lambda codes: _one_by_one(stack, lambda h: entropy_range(h, codes))  # noqa: E731
-    return _entropy_ends(data, scheme, grid, clip)
-
-
-def _one_by_one(stack: Stack, function: Callable[[Histogram], Range]) -> Ends:
-    """Apply a function that takes one histogram to each of the stack."""
-    low, high = np.transpose([function(h) for h in stack.histograms()])
-    return low, high
-
-
-def _entropy_ends(
-    data: Range, scheme: Scheme, grid: IntGrid, clip: Callable[[IntGrid], tuple[Any, Any]]
-) -> tuple[Any, Any]:
-    """Return the clips of the grid; for an asymmetric scheme cut down to the ends of the data."""
-    if scheme == "symmetric":
-        return clip(grid)
-    rmin, rmax = map(np.asarray, data)
-    one_sided = (rmin >= 0) | (rmax <= 0)
-    low, high = np.zeros((2, *rmin.shape))
-    for codes, groups in [(grid, ~one_sided), (IntGrid(0, grid.codes - 1), one_sided)]:  # all for one side
-        if groups.any():
-            ends = clip(codes)
-            low, high = np.where(groups, ends[0], low), np.where(groups, ends[1], high)
-    return np.maximum(low, rmin), np.minimum(high, rmax)
+    return entropy.ranges_of(masses, grid, scheme)
 
 
 def make_params(

@@ -200,7 +200,8 @@ def _ranges(counts: Array, exponent: Array, low: Array, high: Array, grid: IntGr
     for each in np.unique(levels):
         some = levels == each
         bins[some] = clip_after(counts[some], np.ldexp(largest[some], -exponent[some]), int(each), share)
-    clip = np.minimum(np.ldexp(bins.astype(FLOAT64), exponent), largest)
+    with np.errstate(over="ignore"):
+        clip = np.minimum(np.ldexp(bins.astype(FLOAT64), exponent), largest)
     if scheme == "asymmetric":
         return np.maximum(-clip, low), np.minimum(clip, high)
     return np.where(one_sided, 0.0, 0.0 - clip), clip

@@ -68,7 +68,7 @@ def test_an_asymmetric_entropy_clip_stays_inside_the_data():
 def test_all_codes_serve_one_sided_data():
     x = samples.load("attention_probabilities")
     assert choose_range("entropy", x) == entropy_range(x, UINT8)
-    assert choose_range("entropy", -x).rmin == -entropy_range(-x, UINT8).rmax
+    assert choose_range("entropy", -x).rmin == -entropy_range(x, UINT8).rmax
 
 
 def test_params_of():

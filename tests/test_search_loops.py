@@ -14,6 +14,7 @@ from quantnotes import (
     fake_quantize,
     symmetric_params,
 )
+from quantnotes.histogram import Masses
 from quantnotes.kernels import search
 from quantnotes.mse import _groups, _price_of_masses, mse_range, ranges_of
 
@@ -96,7 +97,7 @@ def test_mass_errors_are_the_integral(grid):
     edges[0], edges[-1] = h.min, h.max
     low, high = np.linspace(h.min, -0.1, 12), np.linspace(0.1, h.max, 12)
     groups = _groups(np.array([h.min]), np.array([h.max]), grid, "asymmetric")
-    masses = h.masses()
+    masses = Masses(edges[:-1], np.diff(edges), h.counts, np.array([0, h.counts.size]))
     found = _price_of_masses(masses, groups.exponent)(*groups.codes(low[None], high[None]))
     unit = 2.0 ** (2 * int(groups.exponent[0, 0]))
     for i, error in enumerate(found[0]):
