@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import io
+import time
 from typing import Any
 
 import numpy as np
@@ -74,3 +75,20 @@ def test_mse_and_compare(benchmark: Any) -> None:
     assert seconds is not None
     row("mse_range, 196,608 values", "0.3 s", benchmark.stats.stats.median / 0.3, 1.0)
     assert compare(x, bits=8).best().method == "mse"
+
+
+def test_compare_of_a_checkpoint(monkeypatch: Any, tmp_path: Any) -> None:
+    """A layer of a real text model's size, each weight with its channels and groups: compiled and not."""
+    rng = np.random.default_rng(0)
+    shapes = {"query.weight": (384, 384), "in.weight": (1536, 384), "out.weight": (384, 1536), "bias": (384,)}
+    np.savez(
+        tmp_path / "m.npz", **{name: rng.standard_t(5, n).astype(np.float32) for name, n in shapes.items()}
+    )
+    seconds = {}
+    for choice in ("numba", "numpy"):
+        monkeypatch.setenv("QUANTNOTES_KERNELS", choice)
+        compare(tmp_path / "m.npz", tensor="query.weight")
+        start = time.perf_counter()
+        compare(tmp_path / "m.npz")
+        seconds[choice] = time.perf_counter() - start
+    row("compare of a layer, with its candidates", "NumPy loops", seconds["numba"] / seconds["numpy"], 1.0)

@@ -85,6 +85,13 @@ def test_what_is_skipped_is_no_failure(tmp_path, capsys):
     assert not found.failed
 
 
+def test_many_that_are_skipped_for_one_reason_take_one_line(tmp_path, capsys):
+    np.savez(tmp_path / "many.npz", a=X, **{f"ids{i}": np.arange(3) for i in range(9)})
+    code, _, err = run(tmp_path / "many.npz", "--bits", "8", capsys=capsys)
+    assert (code, len(err)) == (0, 1)
+    assert err[0].startswith("quantnotes: skipped ids0, ids1, ids2 and 6 more: holds int64")
+
+
 @pytest.mark.parametrize("name", ["a.txt", "missing.npy", "model.pt", "pytorch_model.bin", "a.pth", "empty"])
 def test_nothing_could_be_done(name, tmp_path, capsys):
     (tmp_path / "empty").mkdir()

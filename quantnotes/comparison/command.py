@@ -33,6 +33,7 @@ from quantnotes.comparison.rows import (
 from quantnotes.comparison.survey import THIN_TAIL, Outcome, outcomes
 
 PROGRAM = "quantnotes"
+_NAMED = 3  # skipped tensors of one kind that are named
 _VERSION = importlib.import_module("quantnotes").__version__
 
 
@@ -177,6 +178,7 @@ class _Run:
         self.failed = False
         self.thin = False
         self.kept: list[list[Row]] = []  # for --sort
+        self.skipped: dict[str, list[str]] = {}  # names by the reason
         self.writer: Writer | None = None
         self.bar: Any = None
         self.single: Comparison | None = None
@@ -277,7 +279,7 @@ class _Run:
             if outcome.failed:
                 self._fail(line)
             else:
-                self._quietly(lambda: _say(f"skipped {line}"))
+                self.skipped.setdefault(outcome.why, []).append(name)
             return
         self.done += 1
         self.thin |= outcome.found.tail.thin
@@ -296,7 +298,7 @@ class _Run:
         self._write("".join(map(self.writer.row, rows)))
 
     def _finish(self) -> None:
-        """Write what has been kept, and the end."""
+        """Write what has been kept, the end, and what was skipped."""
         if self.bar is not None:
             self.bar.close()
             self.bar = None
@@ -310,6 +312,13 @@ class _Run:
             self._write(f"{self.single}\n")
         elif self.thin and isinstance(writer, TextWriter):
             self._write(f"\n{THIN_TAIL}\n")
+
+        for why, names in self.skipped.items():
+            some = ", ".join(names[:_NAMED]) + (
+                f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+            )
+            _say(f"skipped {some}: {why}")
+        self.skipped.clear()
 
     def _write(self, text: str) -> None:
         """Write to standard output at once."""
