@@ -13,9 +13,10 @@ from numpy.typing import ArrayLike, NDArray
 from quantnotes import entropy, mse, outliers, percentile
 from quantnotes.asymmetric import asymmetric_params
 from quantnotes.checks import NanPolicy, as_real, check_nan_policy
+from quantnotes.codebook import Codes, as_grid, check_codes
 from quantnotes.entropy import entropy_range
 from quantnotes.granularity import Axis, BlockSize, Granularity
-from quantnotes.grid import INT8, IntGrid, check_grid
+from quantnotes.grid import INT8
 from quantnotes.histogram import Histogram, Stack, check_max_bins, count, masses_of
 from quantnotes.mapping import QuantParams
 from quantnotes.mse import Scheme, check_scheme, mse_range
@@ -43,7 +44,7 @@ def _check_method(method: object, options: dict[str, Any]) -> None:
 def choose_range(
     method: str,
     x: ArrayLike | Histogram,
-    grid: IntGrid = INT8,
+    grid: Codes = INT8,
     scheme: Scheme = "asymmetric",
     *,
     axis: Axis = None,
@@ -59,8 +60,8 @@ def choose_range(
         `minmax_range`, `histogram_range`, `percentile_range`, `mse_range` or `entropy_range`.
     x : array_like or Histogram
         Finite real numbers, any shape.
-    grid : IntGrid, default INT8
-        The codes that may be used.
+    grid : IntGrid or Codebook, default INT8
+        The codes that may be used: integers, or a format such as ``formats.E4M3``.
     scheme : {"asymmetric", "symmetric"}, default "asymmetric"
         Which parameters will be made of the range. For "asymmetric", the clip of "entropy" is cut down to
         the data's own range.
@@ -91,7 +92,7 @@ def choose_range(
     """
     _check_method(method, options)
     check_scheme(scheme)
-    check_grid(grid)
+    check_codes(grid)
     if isinstance(x, Histogram):
         masses_of(x, axis, block_size, nan)
         low, high = _ranges_of(method, x._stack, grid, scheme, options)
@@ -105,10 +106,10 @@ def choose_range(
         return percentile_range(x, **shared, **options)
     if method == "minmax":
         return minmax_range(x, **shared)
-    return entropy_range(x, grid, scheme, **shared)
+    return entropy_range(x, as_grid(grid), scheme, **shared)
 
 
-def _ranges_of(method: str, stack: Stack, grid: IntGrid, scheme: Scheme, options: dict[str, Any]) -> Ends:
+def _ranges_of(method: str, stack: Stack, grid: Codes, scheme: Scheme, options: dict[str, Any]) -> Ends:
     """Return the ends that a method chooses for each of the histograms, none of which is empty."""
     if method == "minmax":
         return stack.bins.low, stack.bins.high
@@ -119,12 +120,12 @@ def _ranges_of(method: str, stack: Stack, grid: IntGrid, scheme: Scheme, options
         return percentile.ranges_of(masses, **options)
     if method == "mse":
         return mse.ranges_of(masses, grid, scheme)
-    return entropy.ranges_of(masses, grid, scheme)
+    return entropy.ranges_of(masses, as_grid(grid), scheme)
 
 
 def make_params(
     bounds: Range,
-    grid: IntGrid = INT8,
+    grid: Codes = INT8,
     scheme: Scheme = "asymmetric",
     *,
     axis: Axis = None,
@@ -136,8 +137,8 @@ def make_params(
     ----------
     bounds : Range
         Two numbers, or two arrays as a range function returns them.
-    grid : IntGrid, default INT8
-        The codes that may be used.
+    grid : IntGrid or Codebook, default INT8
+        The codes that may be used: integers, or a format such as ``formats.E4M3``.
     scheme : {"asymmetric", "symmetric"}, default "asymmetric"
         Which function.
     axis, block_size : int or tuple of int, optional
@@ -158,8 +159,9 @@ def make_params(
     0.01
     """
     check_scheme(scheme)
-    function = asymmetric_params if scheme == "asymmetric" else symmetric_params
-    return function(*bounds, grid, axis=axis, block_size=block_size)
+    if scheme == "asymmetric":
+        return asymmetric_params(*bounds, as_grid(grid), axis=axis, block_size=block_size)
+    return symmetric_params(*bounds, grid, axis=axis, block_size=block_size)
 
 
 class Calibrator:
@@ -173,8 +175,8 @@ class Calibrator:
     ----------
     method : {"minmax", "histogram", "percentile", "mse", "entropy"}
         How the range is chosen.
-    grid : IntGrid, default INT8
-        The codes that may be used.
+    grid : IntGrid or Codebook, default INT8
+        The codes that may be used: integers, or a format such as ``formats.E4M3``.
     scheme : {"asymmetric", "symmetric"}, default "asymmetric"
         Which parameters are made of the range.
     axis : int or tuple of int, optional
@@ -214,7 +216,7 @@ class Calibrator:
     def __init__(
         self,
         method: str,
-        grid: IntGrid = INT8,
+        grid: Codes = INT8,
         scheme: Scheme = "asymmetric",
         *,
         axis: Axis = None,
@@ -226,7 +228,7 @@ class Calibrator:
         _check_method(method, options)
         check_scheme(scheme)
         check_nan_policy(nan)
-        check_grid(grid)
+        check_codes(grid)
         choose_range(method, [0.0], grid, scheme, **options)  # an option out of range is refused now
         self.method, self.grid, self.scheme = method, grid, scheme
         self.nan, self.max_bins = nan, check_max_bins(max_bins)

@@ -11,14 +11,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal, get_args
+from typing import Any, Literal, cast, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from quantnotes import kernels
 from quantnotes.checks import as_int, as_real
-from quantnotes.grid import IntGrid
+from quantnotes.grid import IntGrid, check_grid
 
 Special = Literal["ieee", "fn", "fnuz", "finite"]
 Ties = Literal["even", "up"]
@@ -294,3 +294,9 @@ def check_codes(grid: object) -> None:
     """Raise TypeError unless `grid` is an IntGrid or a Codebook."""
     if not isinstance(grid, IntGrid | Codebook):
         raise TypeError(f"grid must be an IntGrid, such as INT8, or one of quantnotes.formats, got {grid!r}")
+
+
+def as_grid(grid: object) -> IntGrid:
+    """Return `grid`, or raise TypeError unless it is an IntGrid."""
+    check_grid(grid)
+    return cast(IntGrid, grid)

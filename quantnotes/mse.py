@@ -15,12 +15,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from quantnotes.checks import FLOAT64, NanPolicy, check_nan_policy, compute_type
+from quantnotes.codebook import Codebook, Codes, check_codes
 from quantnotes.granularity import Axis, BlockSize, Granularity
-from quantnotes.grid import INT8, IntGrid, check_grid
+from quantnotes.grid import INT8, IntGrid
 from quantnotes.histogram import Histogram, Masses
 from quantnotes.kernels import search
 from quantnotes.mapping import MIN_SCALE
 from quantnotes.ranges import Range, range_per_group
+from quantnotes.shrinking import ends_of_masses, ends_of_rows
 from quantnotes.symmetric import symmetric_params
 
 Scheme = Literal["asymmetric", "symmetric"]
@@ -41,7 +43,7 @@ def check_scheme(scheme: object) -> None:
 
 def mse_range(
     x: ArrayLike | Histogram,
-    grid: IntGrid = INT8,
+    grid: Codes = INT8,
     scheme: Scheme = "asymmetric",
     *,
     axis: Axis = None,
@@ -54,8 +56,8 @@ def mse_range(
     ----------
     x : array_like or Histogram
         Finite real numbers, any shape.
-    grid : IntGrid, default INT8
-        The codes that may be used.
+    grid : IntGrid or Codebook, default INT8
+        The codes that may be used: integers, or a format such as ``formats.E4M3``.
     scheme : {"asymmetric", "symmetric"}, default "asymmetric"
         Which parameters will be made of the range.
     axis : int or tuple of int, optional
@@ -96,8 +98,10 @@ def mse_range(
     >>> -2.4 < mse_range(x, IntGrid.of(3, narrow=True), "symmetric").rmin < -1.6
     True
     """
-    check_grid(grid)
+    check_codes(grid)
     check_scheme(scheme)
+    if isinstance(grid, Codebook) and scheme != "symmetric":
+        raise ValueError(f'scheme must be "symmetric" for {grid!r}: its zero point is 0')
     if isinstance(x, Histogram):
         check_nan_policy(nan)
         if axis is not None or block_size is not None:
@@ -106,20 +110,21 @@ def mse_range(
             raise ValueError("the histogram is empty: there is no range to take")
         low, high = ranges_of(x.masses(), grid, scheme)
         return Range(float(low[0]), float(high[0]))
-    return range_per_group(
-        x, Granularity.of(axis, block_size), nan, lambda rows: _ranges_of_rows(rows, grid, scheme)
-    )
+    granularity = Granularity.of(axis, block_size)
+    if isinstance(grid, Codebook):
+        return range_per_group(x, granularity, nan, lambda rows: ends_of_rows(rows, grid))
+    return range_per_group(x, granularity, nan, lambda rows: _ranges_of_rows(rows, grid, scheme))
 
 
-def ranges_of(masses: Masses, grid: IntGrid = INT8, scheme: Scheme = "asymmetric") -> Ends:
+def ranges_of(masses: Masses, grid: Codes = INT8, scheme: Scheme = "asymmetric") -> Ends:
     """Return the range of least squared error of each group of masses.
 
     Parameters
     ----------
     masses : Masses
         What the histograms of the groups hold; no group is empty.
-    grid : IntGrid, default INT8
-        The codes that may be used.
+    grid : IntGrid or Codebook, default INT8
+        The codes that may be used: integers, or a format such as ``formats.E4M3``.
     scheme : {"asymmetric", "symmetric"}, default "asymmetric"
         Which parameters will be made of the ranges.
 
@@ -137,6 +142,8 @@ def ranges_of(masses: Masses, grid: IntGrid = INT8, scheme: Scheme = "asymmetric
     >>> ranges_of(Histogram().update([-1.0, 0.5, 1.0]).masses(), INT8, "symmetric")
     (array([-1.]), array([1.]))
     """
+    if isinstance(grid, Codebook):
+        return ends_of_masses(masses, grid)
     starts, results = masses.starts, []
     step = max(1, _CELLS // _plan(grid, scheme).cells)
     for first in range(0, starts.size - 1, step):

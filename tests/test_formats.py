@@ -19,6 +19,8 @@ from quantnotes import (
     INT4,
     INT8,
     UINT4,
+    Calibrator,
+    Histogram,
     IntGrid,
     QuantParams,
     asymmetric_params,
@@ -30,6 +32,7 @@ from quantnotes import (
     int_matmul,
     make_params,
     minmax_range,
+    mse_range,
     quantize,
     symmetric_params,
 )
@@ -441,8 +444,38 @@ def test_the_largest_values_stay_finite(form, dtype):
 def test_any_range_makes_parameters(method):
     x = np.random.default_rng(0).standard_normal((4, 500))
     bounds = choose_range(method, x, E4M3, "symmetric", axis=0)
+    np.testing.assert_array_equal(bounds, choose_range(method, x, INT8, "symmetric", axis=0))
     params = make_params(bounds, E4M3, "symmetric", axis=0)
     assert params.scale.tolist() == (np.maximum(-bounds.rmin, bounds.rmax) / 448).tolist()
+    observed = Calibrator(method, E4M3, "symmetric", axis=0).observe(x[:, :200]).observe(x[:, 200:]).params()
+    np.testing.assert_allclose(observed.scale, params.scale, rtol=0.02)
+
+
+def squared_error(x, clip, form):
+    return np.square(fake_quantize(x, symmetric_params(-clip, clip, form), dtype=np.float64) - x).sum()
+
+
+@each_form
+def test_the_range_of_least_squared_error(form):
+    x = np.random.default_rng(0).standard_normal(3000)
+    x[7] = 30.0
+    bounds = mse_range(x, form, "symmetric")
+    clip = max(-bounds.rmin, bounds.rmax)
+    assert x.min() <= bounds.rmin <= bounds.rmax <= x.max()
+    best = min(squared_error(x, factor * 30, form) for factor in np.linspace(0.21, 1, 57))
+    assert squared_error(x, clip, form) <= min(1.02 * best, squared_error(x, 30.0, form))
+    counted = mse_range(Histogram().update(x), form, "symmetric")
+    assert squared_error(x, max(-counted.rmin, counted.rmax), form) <= 1.03 * squared_error(x, clip, form)
+    rows = mse_range(np.stack([x, 2 * x, 0 * x]), form, "symmetric", axis=0)
+    np.testing.assert_allclose(rows.rmax, [bounds.rmax, 2 * bounds.rmax, 0], rtol=1e-12)
+
+
+def test_methods_that_a_format_does_not_take():
+    with pytest.raises(ValueError, match="symmetric"):
+        mse_range([1.0, 2.0], E4M3, "asymmetric")
+    for call in (choose_range, lambda *args: Calibrator(args[0], *args[2:])):
+        with pytest.raises(TypeError, match="IntGrid"):
+            call("entropy", [1.0, 2.0], E4M3, "symmetric")
 
 
 @each_form

@@ -39,6 +39,7 @@ ORDER = [
     "histogram",
     "outliers",
     "percentile",
+    "shrinking",
     "mse",
     "entropy",
     "calibration",
