@@ -368,18 +368,6 @@ def test_rounding_rules_mark_the_ties():
     assert panels[0].get_ylabel() == "code q"
 
 
-def test_code_errors_mark_what_is_not_the_nearest():
-    acc = np.arange(-3, 4)
-    ax = plots.code_errors(acc, 0.5 * acc, [-1, -1, 0, 0, 1, 1, 2])  # -1.5 has become -1, 0.5 has become 1
-    right, wrong, above, below = ax.lines
-    assert line_data(right) == ([-2, -1, 0, 2, 3], [0.0, 0.5, 0.0, 0.0, 0.5])
-    assert line_data(wrong) == ([-3, 1], [0.5, 0.5])
-    assert {above.get_ydata()[0], below.get_ydata()[0]} == {-0.5, 0.5}
-    assert to_hex(wrong.get_color()) == plots.CLIPPED.lower()
-    assert labels(ax) == ("accumulator", "error, codes")
-    assert legend(ax) == ["right", "not the nearest", "half a code"]
-
-
 def test_sums_and_limits_counts_everything_and_shades_what_is_beyond():
     sums = {"eight": np.array([[-40_000, 0], [0, 30_000]]), "seven": np.array([5])}
     ax = plots.sums_and_limits(sums, -32768, 32767, "sum of two products", bins=50)

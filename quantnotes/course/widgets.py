@@ -14,8 +14,7 @@ from quantnotes import samples
 from quantnotes.asymmetric import asymmetric_params
 from quantnotes.course import plots
 from quantnotes.course.controls import choice, explore, slider
-from quantnotes.grid import INT8, INT16, IntGrid
-from quantnotes.integer import fixed_point_multiplier, requantize
+from quantnotes.grid import INT8, IntGrid
 from quantnotes.mapping import QuantParams, fake_quantize
 from quantnotes.outliers import note_histogram_scale
 from quantnotes.ranges import minmax_range
@@ -159,28 +158,6 @@ def calibration_explorer() -> None:
         "the chosen clip stands too.",
         bits=slider("bits", 4, 2, 8, 1),
         clip=slider("clip (in σ)", 2.5, 0.5, 5.0, 0.1),
-    )
-
-
-def multiplier_explorer() -> None:
-    """Notebook 08: how many binary digits m0 needs before its codes are those of the real multiplier."""
-    acc = np.arange(-40, 41)
-
-    def draw(m: float, digits: int) -> Any:
-        fraction, exponent = np.frexp(m)
-        near = float(np.ldexp(np.rint(fraction * 2.0**digits) / 2.0**digits, exponent))
-        codes = requantize(acc, *fixed_point_multiplier(near), 0, INT16)
-        wrong = int(np.sum(codes != np.rint(acc * m)))
-        ax = plots.code_errors(acc, acc * m, codes)
-        ax.set_title(f"m = {m:.2f} becomes {near:.4f}: {wrong} of {acc.size} codes differ", fontsize=10)
-        return plots.figure_of(ax)
-
-    explore(
-        draw,
-        "Errors of the codes of accumulators from -40 to 40 lie in a band that falls from left to right; "
-        "towards both ends it leaves plus and minus half a code.",
-        m=slider("m (codes per unit)", 0.77, 0.05, 2.0, 0.01),
-        digits=slider("digits of m0", 3, 1, 12, 1),
     )
 
 

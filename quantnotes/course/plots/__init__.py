@@ -24,7 +24,7 @@ from quantnotes.course.plots.frame import (
     png,
     show,
 )
-from quantnotes.course.plots.integers import code_errors, rounding_rules, sums_and_limits
+from quantnotes.course.plots.integers import rounding_rules, sums_and_limits
 from quantnotes.course.plots.museum import exhibit, hall
 from quantnotes.course.plots.networks import courses, ladder, per_token, pretended_slope, strips
 from quantnotes.course.plots.number_lines import (
@@ -55,7 +55,6 @@ __all__ = [
     "axes",
     "bars",
     "channel_maxima",
-    "code_errors",
     "code_histogram",
     "comparison",
     "cost_by_size",

@@ -1,4 +1,4 @@
-"""Pictures of integer arithmetic: accumulators as they are rounded, wrong codes, sums that overflow."""
+"""Pictures of integer arithmetic: accumulators as they are rounded, and sums that overflow."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike
 
-from quantnotes.course.plots.frame import CLIPPED, CODE, REAL, SERIES, UNUSED, axes, canvas
+from quantnotes.course.plots.frame import CLIPPED, CODE, REAL, SERIES, axes, canvas
 
 
 def rounding_rules(acc: ArrayLike, exact: ArrayLike, codes: Mapping[str, ArrayLike]) -> Any:
@@ -53,41 +53,6 @@ def rounding_rules(acc: ArrayLike, exact: ArrayLike, codes: Mapping[str, ArrayLi
     panels[0].set_ylabel("code q")
     panels[0].legend(frameon=False, loc="upper left", fontsize=8)
     return panels
-
-
-def code_errors(acc: ArrayLike, exact: ArrayLike, codes: ArrayLike, ax: Axes | None = None) -> Axes:
-    """Draw codes less what their accumulators stand for; the codes that are not the nearest are marked.
-
-    Parameters
-    ----------
-    acc : array_like of integers, shape (n,)
-        Accumulators.
-    exact : array_like, shape (n,)
-        What they stand for, in codes, before rounding.
-    codes : array_like of integers, shape (n,)
-        The codes. Right is the nearest, of two the even one.
-    ax : Axes, optional
-        Where to draw.
-
-    Returns
-    -------
-    Axes
-
-    Examples
-    --------
-    >>> code_errors([0, 1, 2], [0.0, 0.7, 1.4], [0, 1, 2]).get_ylabel()
-    'error, codes'
-    """
-    ax = canvas(ax)
-    acc, exact, codes = np.asarray(acc), np.asarray(exact), np.asarray(codes)
-    wrong = codes != np.rint(exact)
-    for some, color, label in ((~wrong, CODE, "right"), (wrong, CLIPPED, "not the nearest")):
-        ax.plot(acc[some], (codes - exact)[some], "o", ms=4, color=color, label=label)
-    for half in (-0.5, 0.5):
-        ax.axhline(half, color=UNUSED, ls="--", lw=1, label="half a code" if half > 0 else None)
-    ax.set(xlabel="accumulator", ylabel="error, codes")
-    ax.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
-    return ax
 
 
 def sums_and_limits(
