@@ -5,6 +5,7 @@ Not covered: anything that a static figure does not say as well.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
@@ -22,7 +23,10 @@ from quantnotes.saturation import code_ledger
 from quantnotes.symmetric import symmetric_params
 
 TENSORS = ("gelu_output", "layernorm_output", "attention_probabilities", "query_weight")
-SCHEMES = {"asymmetric": asymmetric_params, "symmetric": symmetric_params}
+SCHEMES: dict[str, Callable[..., QuantParams]] = {
+    "asymmetric": asymmetric_params,
+    "symmetric": symmetric_params,
+}
 
 
 def mapping_explorer() -> None:
