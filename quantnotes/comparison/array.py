@@ -397,7 +397,7 @@ def compare_array(
     finer = known.channel_axis is not None
     steps = [
         (scales, b)
-        for scales in _granularities(array.shape, known)
+        for scales in reversed(_granularities(array.shape, known))
         for b in widths
         if scales.blocks is None or b <= _FEW_BITS
     ]
@@ -406,7 +406,8 @@ def compare_array(
     source = array if array.size <= _BINNED else Histogram().update(array)
     for scales, b in steps:
         found = []
-        for trial in _trials(array, source, scales, b, shared):
+        rival = max((t.ledger.sqnr_db for t in trials if t.bits == b), default=-math.inf)
+        for trial in _trials(array, source, scales, b, shared, rival):
             found.append(trial)
             progress(1 / (len(steps) * len(SCHEMES) * len(METHODS)))
             if np.size(trial.params.scale) > _KEPT:
@@ -430,14 +431,19 @@ def _granularities(shape: tuple[int, ...], role: Role) -> list[Granularity]:
 
 
 def _trials(
-    x: Array, source: Array | Histogram, scales: Granularity, bits: int, shared: dict[Any, Range]
+    x: Array,
+    source: Array | Histogram,
+    scales: Granularity,
+    bits: int,
+    shared: dict[Any, Range],
+    rival: float,
 ) -> Iterator[Trial]:
     """Try all methods and schemes; ranges that other widths share, and ledgers of equal parameters, once."""
     grid, ledgers = IntGrid.of(bits), list[CodeLedger]()
     many = math.prod(scales.shape(x.shape)) > _FEW_SCALES
     for method in ("minmax", "mse") if many else METHODS:
         for scheme in SCHEMES:
-            if many and method == "mse" and not _search_pays(x, scales, grid, scheme):
+            if many and method == "mse" and not _search_pays(x, scales, grid, scheme, rival):
                 continue
             key = (scales, method) if method in _ONE_FOR_ALL else (scales, method, bits, scheme)
             if key not in shared:
@@ -452,8 +458,8 @@ def _trials(
             yield Trial(bits, scheme, method, bounds, ledger)
 
 
-def _search_pays(x: Array, scales: Granularity, grid: IntGrid, scheme: Scheme) -> bool:
-    """Tell whether "mse" gains enough over "minmax" on some of many groups to be tried on all of them."""
+def _search_pays(x: Array, scales: Granularity, grid: IntGrid, scheme: Scheme, rival: float) -> bool:
+    """Tell whether "mse", on some of many groups, beats "minmax" and may be recommended beside a rival."""
     (axis,) = scales.axes
     if scales.blocks is not None:
         axis = max((i for i in range(x.ndim) if i != axis), key=lambda i: x.shape[i])
@@ -466,7 +472,7 @@ def _search_pays(x: Array, scales: Granularity, grid: IntGrid, scheme: Scheme) -
         )
         for method in ("minmax", "mse")
     )
-    return best.sqnr_db > plain.sqnr_db + _SIMPLER
+    return best.sqnr_db > max(plain.sqnr_db + _SIMPLER, rival - 2 * _SIMPLER)
 
 
 def _range_of(
