@@ -172,8 +172,8 @@ def compare(
     An array of more than 2**20 values is counted into a `Histogram` once, and its ranges are chosen from
     that, and so is a channel of so many; the ledgers are always of all values. With more than 256 scales only
     "minmax" is tried, and "mse" where, on a sample of the groups, it gains half a decibel and is not far
-    behind finer scales: a group has too few values for the other methods. Of trials with more than 2**18 scales only
-    the best for its width and groups is kept, and groups are not tried if there were more than 2**22.
+    behind finer scales: a group has too few values for the other methods. Of trials with more than 2**18
+    scales only the best for its width and groups is kept; no groups are tried if there were more than 2**22.
 
     Examples
     --------
