@@ -5,6 +5,7 @@ Not covered: integer grids, for which :mod:`quantnotes.mse` searches both ends.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,8 @@ from quantnotes.symmetric import symmetric_params
 Array = NDArray[Any]
 Ends = tuple[Array, Array]
 
-FACTORS = np.linspace(1.0, 0.2, 81)
+_COARSE = np.exp2(-np.arange(1, 81) / 8)  # down to a thousandth: with few codes the best clip is far inside
+_FINE = np.exp2(np.arange(-7, 8) / 64)
 
 
 def ends_of_rows(rows: Array, form: Codebook) -> Ends:
@@ -29,36 +31,49 @@ def ends_of_rows(rows: Array, form: Codebook) -> Ends:
     >>> from quantnotes.formats import E2M1
     >>> rows = np.concatenate([np.tile([0.5, -1.0, 3.0], 50), [6.5]])
     >>> ends_of_rows(rows[None], E2M1)[1].round(2)
-    array([6.04])
+    array([6.03])
     """
     reals = rows.astype(np.float64)
-    low, high = reals.min(axis=1), reals.max(axis=1)
-    best = np.full(len(rows), np.inf), low, high
-    for factor in FACTORS:
-        params = symmetric_params(factor * low, factor * high, form, axis=0)
-        error = np.square(fake_quantize(rows, params, dtype=np.float64) - reals).sum(axis=1)
-        best = _better(best, error, factor, low, high)
-    return best[1], best[2]
+
+    def price(low: Array, high: Array) -> Array:
+        back = fake_quantize(rows, symmetric_params(low, high, form, axis=0), dtype=np.float64)
+        return np.asarray(np.square(back - reals).sum(axis=1))
+
+    return _search(price, reals.min(axis=1), reals.max(axis=1))
 
 
 def ends_of_masses(masses: Masses, form: Codebook) -> Ends:
     """Return the same for each group of masses; the values of a bin are taken to lie in its middle."""
     values, first = masses.low + masses.width / 2, masses.starts[:-1]
     group = np.repeat(np.arange(first.size), np.diff(masses.starts))
-    low, high = masses.low[first], (masses.low + masses.width)[masses.starts[1:] - 1]
-    best = np.full(first.size, np.inf), low, high
-    for factor in FACTORS:
-        scale = symmetric_params(factor * low, factor * high, form, axis=0).scale[group]
-        error = np.add.reduceat(
-            masses.count * np.square(form.nearest(values / scale) * scale - values), first
-        )
-        best = _better(best, error, factor, low, high)
-    return best[1], best[2]
+
+    def price(low: Array, high: Array) -> Array:
+        scale = symmetric_params(low, high, form, axis=0).scale[group]
+        squares = np.square(form.nearest(values / scale) * scale - values)
+        return np.asarray(np.add.reduceat(masses.count * squares, first))
+
+    high = (masses.low + masses.width)[masses.starts[1:] - 1]
+    return _search(price, masses.low[first], high, trust=0.98)
 
 
-def _better(best: tuple[Array, Array, Array], error: Array, factor: float, low: Array, high: Array) -> Any:
-    """Return the errors and ends found so far, those of a factor instead where its error is less."""
-    clip = factor * np.maximum(-low, high)
-    ends = np.maximum(low, -clip), np.minimum(high, clip)
-    less = error < best[0]
-    return tuple(np.where(less, new, old) for new, old in zip((error, *ends), best, strict=True))
+def _search(price: Callable[[Array, Array], Array], low: Array, high: Array, trust: float = 1.0) -> Ends:
+    """Return the ends of each group, cut at the clip of least error: the first of equally good ones.
+
+    Another clip than the largest magnitude must have less than `trust` times its error.
+    """
+    largest = np.maximum(-low, high)
+    best, error = np.ones(low.shape), trust * price(low, high)
+
+    def attempt(factor: Array) -> None:
+        clip = factor * largest
+        found = price(np.maximum(low, -clip), np.minimum(high, clip))
+        less = found < error
+        best[less], error[less] = factor[less], found[less]
+
+    for shrink in _COARSE:
+        attempt(np.full(low.shape, shrink))
+    middle = best.copy()
+    for shrink in _FINE:
+        attempt(np.minimum(middle * shrink, 1.0))
+    clip = best * largest
+    return np.maximum(low, -clip), np.minimum(high, clip)

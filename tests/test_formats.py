@@ -26,6 +26,7 @@ from quantnotes import (
     asymmetric_params,
     choose_range,
     code_ledger,
+    compare,
     dequantize,
     fake_quantize,
     formats,
@@ -34,6 +35,7 @@ from quantnotes import (
     minmax_range,
     mse_range,
     quantize,
+    samples,
     symmetric_params,
 )
 from quantnotes.codebook import FloatFormat, TableFormat
@@ -468,6 +470,44 @@ def test_the_range_of_least_squared_error(form):
     assert squared_error(x, max(-counted.rmin, counted.rmax), form) <= 1.03 * squared_error(x, clip, form)
     rows = mse_range(np.stack([x, 2 * x, 0 * x]), form, "symmetric", axis=0)
     np.testing.assert_allclose(rows.rmax, [bounds.rmax, 2 * bounds.rmax, 0], rtol=1e-12)
+
+
+@each_form
+@pytest.mark.parametrize("name", ["gelu_output", "query_weight", "attention_probabilities"])
+def test_least_squared_error_of_real_tensors(form, name):
+    """No other method and no histogram is better, or much worse than min-max."""
+    x = samples.load(name).ravel()[:50_000]
+
+    def error(bounds):
+        return code_ledger(x, make_params(bounds, form, "symmetric")).mse
+
+    minmax, *others = (
+        error(choose_range(method, x, form, "symmetric")) for method in ("minmax", "histogram", "percentile")
+    )
+    least = error(mse_range(x, form, "symmetric"))
+    assert least <= minmax
+    assert least <= 1.01 * min(others)
+    assert error(mse_range(Histogram().update(x), form, "symmetric")) <= 1.01 * minmax
+
+
+def test_formats_are_compared_beside_integers():
+    x = samples.load("gelu_output")
+    found = compare(x, bits=[8, E4M3, E2M1])
+    assert found.bits == (8, 4)
+    assert {trial.form for trial in found.trials} == {"", "E4M3", "E2M1"}
+    assert found.best(8).params == symmetric_params(*minmax_range(x), E4M3)
+    trial = found.trial(E4M3, "symmetric", "minmax")
+    assert trial.ledger.sqnr_db == code_ledger(x, symmetric_params(*minmax_range(x), E4M3)).sqnr_db
+    assert found.trial(8, "symmetric", "minmax").params.grid == INT8
+    assert not any(trial.form and trial.scheme == "asymmetric" for trial in found.trials)
+    assert "8 E4M3" in str(found)
+    assert "8 bits: E4M3, symmetric, minmax, 31.6 dB" in str(found)
+    weight = compare(samples.load("query_weight"), bits=[E2M1], role="weight")
+    assert weight.best().params.grid == E2M1
+    with pytest.raises(ValueError, match="no trial of NF4"):
+        found.trial(NF4, "symmetric", "minmax")
+    with pytest.raises(TypeError):
+        compare(x, bits=["E4M3"])
 
 
 def test_methods_that_a_format_does_not_take():

@@ -21,6 +21,7 @@ from numpy.typing import ArrayLike, NDArray
 from quantnotes import kernels
 from quantnotes.calibration import METHODS, choose_range, make_params
 from quantnotes.checks import as_real, compute_type, nan_error, some_finite_data
+from quantnotes.codebook import Codebook, Codes
 from quantnotes.comparison.roles import UNKNOWN, Role, given_role
 from quantnotes.granularity import Granularity
 from quantnotes.grid import IntGrid
@@ -53,6 +54,9 @@ _SAMPLE = 2**14  # values on which it is tried whether a search is worth its tim
 _ONE_FOR_ALL = ("minmax", "histogram", "percentile")  # methods that ask neither for the grid nor the scheme
 
 
+Width = int | Codebook
+
+
 @dataclass(frozen=True, repr=False)
 class Trial:
     """One choice and what became of the tensor.
@@ -78,6 +82,11 @@ class Trial:
     def params(self) -> QuantParams:
         """S and Z of this choice."""
         return self.ledger.params
+
+    @property
+    def form(self) -> str:
+        """The name of the format: "" for integers."""
+        return repr(self.params.grid) if isinstance(self.params.grid, Codebook) else ""
 
     @property
     def scales(self) -> str:
@@ -167,7 +176,7 @@ class Comparison:
 
     def trial(
         self,
-        bits: int,
+        bits: Width,
         scheme: Scheme,
         method: str,
         *,
@@ -183,12 +192,13 @@ class Comparison:
         """
         for trial in self.trials:
             scales = trial.params.axis, trial.params.block_size
-            if (trial.bits, trial.scheme, trial.method, *scales) == (bits, scheme, method, axis, block_size):
+            width = trial.params.grid if trial.form else trial.bits
+            if (width, trial.scheme, trial.method, *scales) == (bits, scheme, method, axis, block_size):
                 return trial
         finer = (
             "" if axis is None else f", axis {axis}" + (f", block_size {block_size}" if block_size else "")
         )
-        raise ValueError(f"there is no trial of {bits} bits, {scheme}, {method}{finer}")
+        raise ValueError(f"there is no trial of {bits!r} bits, {scheme}, {method}{finer}")
 
     @property
     def worthwhile(self) -> dict[int, float]:
@@ -199,8 +209,8 @@ class Comparison:
     def best(self, bits: int | None = None) -> Trial:
         """Return the recommended trial: the simplest within half a decibel of the best.
 
-        Simpler is fewer scales before more, then symmetric before asymmetric, and then min-max before the
-        other methods.
+        Simpler is fewer scales before more, then integers before formats, symmetric before asymmetric, and
+        min-max before the other methods.
 
         Parameters
         ----------
@@ -221,6 +231,7 @@ class Comparison:
             (trial for trial in rivals if trial.ledger.sqnr_db >= enough),
             key=lambda trial: (
                 trial._fineness,
+                trial.form,
                 trial.scheme != "symmetric",
                 trial.method != "minmax",
                 -trial.ledger.sqnr_db,
@@ -320,7 +331,7 @@ def _name(trial: Trial, always: bool = False) -> str:
         scales = f", a scale for each index of axis {axis}"
     else:
         scales = f", a scale for every {block} values along axis {axis}"
-    return f"{trial.scheme}, {trial.method}{scales}"
+    return f"{trial.form}{', ' * bool(trial.form)}{trial.scheme}, {trial.method}{scales}"
 
 
 def _gain(trial: Trial, better: Trial) -> float:
@@ -342,7 +353,7 @@ def span(values: Any) -> str:
 def _row(trial: Trial, finer: bool) -> tuple[str, ...]:
     ledger = trial.ledger
     return (
-        f"{trial.bits}",
+        f"{trial.bits} {trial.form}".strip(),
         trial.scheme,
         trial.method,
         *[trial.scales] * finer,
@@ -366,15 +377,25 @@ def bit_widths(bits: object) -> list[int]:
     ValueError
         If one is out of range, or there is none.
     """
-    found = {IntGrid.of(b).codes.bit_length() - 1 for b in np.atleast_1d(np.asarray(bits)).tolist()}
+    return list(dict.fromkeys(map(_width, _grids(bits))))
+
+
+def _grids(bits: object) -> list[Codes]:
+    """Return the grids of bit widths, and formats as they are, the most bits first."""
+    one_by_one = np.atleast_1d(np.asarray(bits)).tolist()
+    found = {each if isinstance(each, Codebook) else IntGrid.of(each) for each in one_by_one}
     if not found:
         raise ValueError("bits is empty: name at least one bit width")
-    return sorted(found, reverse=True)
+    return sorted(found, key=lambda grid: (-_width(grid), repr(grid)))
+
+
+def _width(grid: Codes) -> int:
+    return grid.bits if isinstance(grid, Codebook) else (grid.codes - 1).bit_length()
 
 
 def compare_array(
     x: ArrayLike,
-    bits: int | Sequence[int] = (8, 4),
+    bits: Width | Sequence[Width] = (8, 4),
     role: Role | str | None = None,
     channel_axis: int | None = None,
     progress: Callable[[float], object] = lambda share: None,
@@ -389,32 +410,32 @@ def compare_array(
     >>> found.best().scheme, found.best().method
     ('asymmetric', 'minmax')
     """
-    array, widths = as_real(x), bit_widths(bits)
+    array, grids = as_real(x), _grids(bits)
     known = role if isinstance(role, Role) else given_role(role, channel_axis, array.ndim)
     _ends(array)
     if array.dtype.itemsize == 2 and array.dtype.kind in "fV" and array.size <= _WIDENED:
         array = array.astype(np.float32)
     finer = known.channel_axis is not None
     steps = [
-        (scales, b)
+        (scales, grid)
         for scales in reversed(_granularities(array.shape, known))
-        for b in widths
-        if scales.blocks is None or b <= _FEW_BITS
+        for grid in grids
+        if scales.blocks is None or _width(grid) <= _FEW_BITS
     ]
     trials: list[Trial] = []
     shared: dict[Any, Range] = {}
     source = array if array.size <= _BINNED else Histogram().update(array)
-    for scales, b in steps:
+    for scales, grid in steps:
         found = []
-        rival = max((t.ledger.sqnr_db for t in trials if t.bits == b), default=-math.inf)
-        for trial in _trials(array, source, scales, b, shared, rival):
+        rival = max((t.ledger.sqnr_db for t in trials if t.bits == _width(grid)), default=-math.inf)
+        for trial in _trials(array, source, scales, grid, shared, rival):
             found.append(trial)
             progress(1 / (len(steps) * len(SCHEMES) * len(METHODS)))
             if np.size(trial.params.scale) > _KEPT:
                 found = [max(found, key=lambda each: each.ledger.sqnr_db)]
         trials += found
     trials.sort(key=lambda trial: (-trial.bits, -trial.ledger.sqnr_db))
-    hint = {} if finer else _finer_of(array, IntGrid.of(widths[0]))
+    hint = {} if finer else _finer_of(array, grids[0])
     return Comparison(tuple(trials), _tail_of(array), hint, known)
 
 
@@ -434,18 +455,24 @@ def _trials(
     x: Array,
     source: Array | Histogram,
     scales: Granularity,
-    bits: int,
+    grid: Codes,
     shared: dict[Any, Range],
     rival: float,
 ) -> Iterator[Trial]:
-    """Try all methods and schemes; ranges that other widths share, and ledgers of equal parameters, once."""
-    grid, ledgers = IntGrid.of(bits), list[CodeLedger]()
+    """Try all methods and schemes; ranges that other widths share, and ledgers of equal parameters, once.
+
+    A format is symmetric, and has no levels for "entropy".
+    """
+    ledgers = list[CodeLedger]()
+    schemes = ("symmetric",) if isinstance(grid, Codebook) else SCHEMES
     many = math.prod(scales.shape(x.shape)) > _FEW_SCALES
     for method in ("minmax", "mse") if many else METHODS:
-        for scheme in SCHEMES:
+        if method == "entropy" and isinstance(grid, Codebook):
+            continue
+        for scheme in schemes:
             if many and method == "mse" and not _search_pays(x, scales, grid, scheme, rival):
                 continue
-            key = (scales, method) if method in _ONE_FOR_ALL else (scales, method, bits, scheme)
+            key = (scales, method) if method in _ONE_FOR_ALL else (scales, method, grid, scheme)
             if key not in shared:
                 shared[key] = _range_of(x, source, scales, method, grid, scheme)
             bounds = shared[key]
@@ -455,10 +482,10 @@ def _trials(
                 ledger = code_ledger(x, params)
                 if np.size(params.scale) <= _KEPT:
                     ledgers.append(ledger)
-            yield Trial(bits, scheme, method, bounds, ledger)
+            yield Trial(_width(grid), scheme, method, bounds, ledger)
 
 
-def _search_pays(x: Array, scales: Granularity, grid: IntGrid, scheme: Scheme, rival: float) -> bool:
+def _search_pays(x: Array, scales: Granularity, grid: Codes, scheme: Scheme, rival: float) -> bool:
     """Tell whether "mse", on some of many groups, beats "minmax" and may be recommended beside a rival."""
     (axis,) = scales.axes
     if scales.blocks is not None:
@@ -476,7 +503,7 @@ def _search_pays(x: Array, scales: Granularity, grid: IntGrid, scheme: Scheme, r
 
 
 def _range_of(
-    x: Array, source: Array | Histogram, scales: Granularity, method: str, grid: IntGrid, scheme: Scheme
+    x: Array, source: Array | Histogram, scales: Granularity, method: str, grid: Codes, scheme: Scheme
 ) -> Range:
     """Return the range that a method chooses, or one for each group, which are looked at some at a time."""
     if scales.per_tensor:
@@ -559,7 +586,7 @@ def _index(flat: int, shape: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(int(i) for i in np.unravel_index(flat, shape)) if shape else ()
 
 
-def _finer_of(x: Array, grid: IntGrid) -> dict[int, float]:
+def _finer_of(x: Array, grid: Codes) -> dict[int, float]:
     """Return the SQNR of symmetric min-max with one scale for each index of an axis, for each axis."""
     worth_it = (axis for axis in range(x.ndim) if 1 < x.shape[axis] < min(x.size, _MOST_CHANNELS))
     return {

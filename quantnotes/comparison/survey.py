@@ -14,7 +14,7 @@ from typing import overload
 from numpy.typing import ArrayLike
 
 from quantnotes.checks import as_int
-from quantnotes.comparison.array import Comparison, bit_widths, compare_array
+from quantnotes.comparison.array import Comparison, Width, bit_widths, compare_array
 from quantnotes.comparison.files import NotCompared, Source, Stored, find_sources, open_tensors
 from quantnotes.comparison.roles import RoleName, given_role, role_by_name
 from quantnotes.comparison.rows import COLUMNS, plain, rows_of, used_columns
@@ -104,7 +104,7 @@ class Survey:
 @overload
 def compare(  # type: ignore[overload-overlap]  # NumPy counts a string among its array-likes
     x: str | os.PathLike[str],
-    bits: int | Sequence[int] = (8, 4),
+    bits: Width | Sequence[Width] = (8, 4),
     *,
     role: RoleName | None = None,
     channel_axis: int | None = None,
@@ -115,7 +115,7 @@ def compare(  # type: ignore[overload-overlap]  # NumPy counts a string among it
 @overload
 def compare(
     x: ArrayLike,
-    bits: int | Sequence[int] = (8, 4),
+    bits: Width | Sequence[Width] = (8, 4),
     *,
     role: RoleName | None = None,
     channel_axis: int | None = None,
@@ -125,7 +125,7 @@ def compare(
 
 def compare(
     x: ArrayLike | str | os.PathLike[str],
-    bits: int | Sequence[int] = (8, 4),
+    bits: Width | Sequence[Width] = (8, 4),
     *,
     role: RoleName | None = None,
     channel_axis: int | None = None,
@@ -138,8 +138,8 @@ def compare(
     x : array_like, or path
         Finite real numbers, any shape, at least one; or a ``.npy``, ``.npz``, ``.safetensors`` or ``.onnx``
         file, a folder of such files, or the ``.safetensors.index.json`` of a checkpoint in shards.
-    bits : int or sequence of int, default (8, 4)
-        Bit widths of signed grids, 2 to 16.
+    bits : int, Codebook or sequence of them, default (8, 4)
+        Bit widths of signed grids, 2 to 16; and formats, such as ``formats.E4M3``.
     role : {"weight", "activation"}, optional
         What the tensor is for. A weight of rank 2 or more may also have a scale for each index of its output
         axis, and at 4 bits or fewer for each group of 128 or 32 of its inputs. Without it, an array is tried
@@ -197,7 +197,7 @@ def compare(
 
 def survey(
     path: str | os.PathLike[str],
-    bits: int | Sequence[int] = (8, 4),
+    bits: Width | Sequence[Width] = (8, 4),
     *,
     role: RoleName | None = None,
     channel_axis: int | None = None,
@@ -239,7 +239,7 @@ def survey(
 
 def outcomes(
     source: Source,
-    bits: int | Sequence[int],
+    bits: Width | Sequence[Width],
     role: RoleName | None,
     channel_axis: int | None,
     wanted: Callable[[Stored], bool] = lambda stored: True,
@@ -291,7 +291,7 @@ def outcomes(
 def _outcome(
     source: Source,
     stored: Stored,
-    bits: int | Sequence[int],
+    bits: Width | Sequence[Width],
     role: RoleName | None,
     channel_axis: int | None,
     progress: Callable[[float], object],
