@@ -154,6 +154,8 @@ def test_an_assert_beside_a_shown_value(make):
         ("described_figures", [code("a", PICTURE), prose("*Figure 1.* A")], "02_a.ipynb"),
         ("one_explorer", [code("a")], "02_a.ipynb"),
         ("ordered_headings", [prose("# 03 · A")], "02_a.ipynb"),
+        ("ordered_headings", [prose("# 16 · A")], "16b_a.ipynb"),
+        ("framed", [prose("# 16 · A?")], "16_a.ipynb"),
         ("ordered_headings", [prose("# 02 · A\n### B")], "02_a.ipynb"),
         ("working_links", [prose("[a](b.ipynb)")], "02_a.ipynb"),
         ("checked_exercises", [code('check("02.1", None)', printed("02.1: right."))], "02_a.ipynb"),
@@ -185,6 +187,9 @@ def test_pages_that_break_a_rule(make, rule, cells, name):
             "02_a.ipynb",
         ),
         ("plain_words", [prose("A specimen")], "16_a.ipynb"),
+        ("ordered_headings", [prose("# 16b · A")], "16b_a.ipynb"),
+        ("framed", [prose("# 16b · A")], "16b_a.ipynb"),
+        ("checked_exercises", [prose("# 16b · A")], "16b_a.ipynb"),
     ],
 )
 def test_pages_that_keep_it(make, rule, cells, name):

@@ -82,8 +82,14 @@ class Notebook:
         return self.path.parent.name == "solutions"
 
     @property
+    def label(self) -> str:
+        """What the title begins with: the number, or "16b" for a page beside notebook 16."""
+        return self.path.name.partition("_")[0]
+
+    @property
     def is_chapter(self) -> bool:
-        return not self.solves and self.number != "00"
+        """Whether it has the frame and exercises: not 00, and no page to look things up in."""
+        return not self.solves and self.label == self.number != "00"
 
     @cached_property
     def headings(self) -> list[tuple[int, str]]:
@@ -333,8 +339,8 @@ def ordered_headings(notebook: Notebook) -> Iterator[str]:
         yield "the first heading is the title, and there is one"
     if any(after > before + 1 for before, after in pairwise(levels)):
         yield "a level of headings is left out"
-    if not notebook.title.startswith(notebook.number + " · "):
-        yield f"the title does not begin with '{notebook.number} · '"
+    if not notebook.title.startswith(notebook.label + " · "):
+        yield f"the title does not begin with '{notebook.label} · '"
 
 
 def framed(notebook: Notebook) -> Iterator[str]:
@@ -362,7 +368,7 @@ def framed(notebook: Notebook) -> Iterator[str]:
 
 def checked_exercises(notebook: Notebook) -> Iterator[str]:
     """A chapter has three exercises that wait for an answer; its solutions are right."""
-    if notebook.number == "00":
+    if not notebook.is_chapter and not notebook.solves:
         return
     for exercise in (f"{notebook.number}.{i}" for i in (1, 2, 3)):
         cells = [cell for cell in notebook.code if f'check("{exercise}"' in cell["text"]]
@@ -552,7 +558,7 @@ def measured_numbers(notebook: Notebook) -> Iterator[str]:
         text = cell["text"]
         if minutes and (found := re.search(r"\d+ minutes", text)):
             text, minutes = text[: found.start()] + text[found.end() :], False
-        title = re.compile(rf"^# {notebook.number} · ")
+        title = re.compile(rf"^# {notebook.label} · ")
         numbers = list(prose_numbers(title.sub("# ", text)))
         stated = [str(entry).replace("−", "-") for entry in cell["metadata"].get("not-measured", [])]
         missing = [n.text for n in numbers if not is_measured(n, pool) and n.text not in stated]

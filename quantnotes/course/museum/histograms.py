@@ -42,9 +42,10 @@ def _merged(qn: Any) -> Any:
 
 def _many(qn: Any, n: int) -> Any:
     """2**24 - 3 + n zeros in one histogram, most of them by merging."""
+    million = qn.Histogram().update(np.zeros(2**20))
     h = qn.Histogram().update(np.zeros(2**20 - 3))
     for _ in range(15):
-        h.merge(qn.Histogram().update(np.zeros(2**20)))
+        h.merge(million)
     return h.update(np.zeros(n))
 
 
