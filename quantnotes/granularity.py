@@ -98,7 +98,7 @@ class Granularity:
             raise ValueError("block_size needs axis=, the axis that is cut into blocks")
         if any(block < 1 for block in blocks):
             raise ValueError(f"block_size must be at least 1, got {block_size!r}")
-        if not isinstance(block_size, tuple | list):
+        if not isinstance(block_size, tuple):
             blocks *= len(axes)
         if len(blocks) != len(axes):
             raise ValueError(f"block_size must be one integer, or one for each axis; got {block_size!r}")
@@ -290,7 +290,7 @@ class Granularity:
 
 
 def _integers(value: object, name: str) -> tuple[int, ...]:
-    """Return an integer, or a sequence of them, as a tuple of int."""
-    if isinstance(value, tuple | list):
+    """Return an integer, or a tuple of them, as a tuple of int."""
+    if isinstance(value, tuple):
         return tuple(as_int(each, name, "an integer or a tuple of them") for each in value)
     return (as_int(value, name, "an integer, a tuple of them, or None"),)

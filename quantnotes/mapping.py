@@ -189,6 +189,9 @@ class QuantParams:
         True
         """
         values = dict(_checked_keys(d, [field.name for field in fields(cls)], "d"))
+        for name in ("axis", "block_size"):
+            if isinstance(values[name], list):
+                values[name] = tuple(values[name])
         return cls(**values | {"grid": _grid_of(values["grid"])})
 
     @property

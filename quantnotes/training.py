@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from quantnotes.checks import as_int, as_real, compute_type
+from quantnotes.codebook import Codebook
 from quantnotes.layers import Dense, QuantDense
 from quantnotes.mapping import QuantParams, fake_quantize
 from quantnotes.network import check_quantized
@@ -47,7 +48,7 @@ def straight_through(x: ArrayLike, params: QuantParams) -> tuple[Array, Array]:
         ``fake_quantize(x, params, dtype=np.float64)``.
     slope : ndarray of bool, shape of `x`
         True, slope 1, where nothing is clipped; False, slope 0, elsewhere. A value is clipped if it rounds to
-        a code outside the grid, so the edge lies half a step beyond the last code. PyTorch's fake
+        a code outside the grid or format, so the edge lies half a step beyond the last code. PyTorch's fake
         quantization draws the same line; TensorFlow's stops at the last code.
 
     Raises
@@ -72,9 +73,12 @@ def straight_through(x: ArrayLike, params: QuantParams) -> tuple[Array, Array]:
         for each in (params.scale, params.zero_point)
     )
     with np.errstate(over="ignore"):  # a huge value is clipped
-        unclipped = np.rint(array.astype(compute) / scale) + zero
-    slope = (unclipped >= params.grid.qmin) & (unclipped <= params.grid.qmax)
-    return reals, np.asarray(slope)
+        quotient = array.astype(compute) / scale
+    if isinstance(params.grid, Codebook):
+        first, last = params.grid.thresholds(compute)[[0, -1]]
+        return reals, np.asarray((quotient > first) & (quotient <= last))
+    unclipped = np.rint(quotient) + zero
+    return reals, np.asarray((unclipped >= params.grid.qmin) & (unclipped <= params.grid.qmax))
 
 
 def finetune(

@@ -193,7 +193,7 @@ ML_FLOATS = [t for t in _ML_TYPES if "float" in t.__name__]
 # --- whatever a caller may pass: for tests/test_fuzz.py -----------------------------------------------------
 
 NUMBER_TYPES = [bool, *(f"{kind}{size}" for kind in ("int", "uint") for size in (8, 16, 32, 64))]
-NUMBER_TYPES = [np.dtype(t) for t in [*NUMBER_TYPES, *FLOAT_TYPES]]
+NUMBER_TYPES = [np.dtype(t) for t in [*NUMBER_TYPES, *FLOAT_TYPES, *ML_FLOATS]]
 SPECIAL_FLOATS = [0.0, -0.0, 0.5, -1.5, 2.5, 0.49999997, 127.5, -128.5, 1e-8, 5e-324, -1e-300, 1e-45,
                   MIN_SCALE, 1e5, -65504.0, 1e20, 2.0**24, 2.0**63, -3.4028235e38, 1e39, 1e300,
                   -1.7976931348623157e308]  # fmt: skip

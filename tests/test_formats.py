@@ -56,6 +56,7 @@ from quantnotes.formats import (
     NVFP4,
     BlockFormat,
 )
+from quantnotes.training import straight_through
 
 pytestmark = pytest.mark.usefixtures("both_kernels")
 
@@ -551,6 +552,17 @@ def test_what_rounds_back_onto_the_format_is_not_clipped(form, last, clipped):
     if form != E8M0:
         assert high[2] == 1
         assert [code_ledger([-x], unit(form)).clipped_low for x in (near[0], last, near[1])] == high
+
+
+@each_form
+def test_the_slope_for_training_ends_where_values_are_clipped(form):
+    x = np.concatenate([around_ties(form, np.float32), np.float32([1e30, -1e30, np.inf])]) * np.float32(0.5)
+    params = QuantParams(0.5, 0, form)
+    reals, slope = straight_through(x, params)
+    assert_same_bits(reals, fake_quantize(x, params, dtype=np.float64))
+    ledgers = [code_ledger([value], params) for value in x[:-1].astype(np.float64)]
+    assert slope[:-1].tolist() == [not (ledger.clipped_low or ledger.clipped_high) for ledger in ledgers]
+    assert not slope[-1]
 
 
 def test_params_of_formats_are_values():
