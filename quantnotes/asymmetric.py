@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from quantnotes.checks import as_real
+from quantnotes.codebook import Codebook
 from quantnotes.granularity import Axis, BlockSize, Granularity
 from quantnotes.grid import INT8, IntGrid, check_grid
 from quantnotes.mapping import MIN_SCALE, QuantParams
@@ -110,6 +111,8 @@ def asymmetric_params(
     """
     if anchor not in ("max", "min"):
         raise ValueError(f'anchor must be "max" or "min", got {anchor!r}')
+    if isinstance(grid, Codebook):
+        raise TypeError(f"grid must be an IntGrid: {grid!r} has no zero point, use symmetric_params")
     check_grid(grid)
     low, high = checked_ends(rmin, rmax, Granularity.of(axis, block_size))
     low, high = np.minimum(low, 0.0), np.maximum(high, 0.0)
