@@ -179,6 +179,11 @@ def test_parameters_are_named_combined_or_passed_on():
     assert spread_table(lambda seed: seed, seeds=[1, 2]).rows == (("1.50", "1.00", "2.00"),)
 
 
+def test_a_median_of_codes_does_not_overflow_their_type():
+    shown = spread_table(lambda seed: np.int8(100 + seed), seeds=[1, 2])
+    assert shown.rows == (("102", "101", "102"),)
+
+
 def test_a_spread_needs_something_to_run_over():
     with pytest.raises(ValueError, match="give seeds= at least one value"):
         spread_table(lambda bits, seed: bits, bits=[8])

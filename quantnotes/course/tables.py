@@ -215,7 +215,7 @@ def spread_table(
     names = list(found[0][0]) if found else []
     values = {name: [[result[name] for result in results] for results in found] for name in names}
     places = {
-        name: _decimals([*itertools.chain(*rows), *map(statistics.median, rows)], digits)
+        name: _decimals([*itertools.chain(*rows), *map(_median, rows)], digits)
         for name, rows in values.items()
     }
     counted = f"{len(repeated)} {over if len(repeated) > 1 else over.removesuffix('s')}"
@@ -322,6 +322,12 @@ def _three(values: Iterable[float]) -> tuple[float, float, float]:
     """Return the median, the smallest and the largest."""
     array = np.array(list(values), np.float64)
     return float(np.median(array)), float(array.min()), float(array.max())
+
+
+def _median(row: Sequence[float]) -> float:
+    """Return the median, an integer where it is one; the sum of two NumPy integers could overflow."""
+    middle: float = statistics.median(np.asarray(row).tolist())
+    return middle
 
 
 def _choices(values: Any) -> list[tuple[Any, Any]]:
