@@ -41,11 +41,11 @@ def test_the_study_has_every_setting(tool):
     assert counts.max() <= 600
 
 
-def test_every_thirteenth_setting_is_counted_again(tool):
-    """Thirteen goes through all widths, schemes, methods and weights; the tool's --check does the rest."""
+def test_every_seventeenth_setting_is_counted_again(tool):
+    """Seventeen goes through all widths, schemes, methods and weights; the tool's --check does the rest."""
     study, found = tool("make_study"), rows("digits")
     assert study.same(study.float_row(), found[0])
-    for old in found[1::13]:
+    for old in found[1::17]:
         new = study.row(int(old["bits"]), old["scheme"], old["method"], old["weights"])
         assert study.same(new, old), (new, old)
 

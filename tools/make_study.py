@@ -41,7 +41,11 @@ from quantnotes.training import finetune
 DATA = Path(__file__).resolve().parent.parent / "notebooks" / "data"
 SEEDS = range(6)
 BITS = (8, 6, 5, 4, 3, 2)
-SCHEMES: tuple[Scheme, ...] = ("asymmetric", "symmetric")
+SCHEMES: dict[str, tuple[Scheme, bool]] = {  # of the activations, which are never negative; signed or not
+    "asymmetric": ("asymmetric", True),
+    "symmetric": ("symmetric", True),  # half of its codes stand for negative numbers
+    "unsigned": ("symmetric", False),
+}
 METHODS: dict[str, dict[str, Any]] = {
     "minmax": {},
     "histogram": {},
@@ -64,7 +68,9 @@ A_DOZEN = 12  # of training.csv: one sum in another order may tip a step, and 40
 Row = dict[str, str]
 
 
-def quantized(digits: Digits, bits: int, activations: Calibrate, weights: str) -> Sequence[QuantDense]:
+def quantized(
+    digits: Digits, bits: int, activations: Calibrate, weights: str, signed: bool = True
+) -> Sequence[QuantDense]:
     def once(w: Array, grid: IntGrid) -> QuantParams:
         """Calibrate a weight the first time; ten choices for the activations find the same."""
         key = (w.tobytes(), weights, grid)
@@ -72,7 +78,7 @@ def quantized(digits: Digits, bits: int, activations: Calibrate, weights: str) -
             KEPT[key] = WEIGHTS[weights](w, grid)
         return KEPT[key]
 
-    grid, weight_grid = IntGrid.of(bits), IntGrid.of(bits, narrow=True)
+    grid, weight_grid = IntGrid.of(bits, signed=signed), IntGrid.of(bits, narrow=True)
     return quantize_network(
         digits.network, digits.images, grid, weight_grid, activations=activations, weights=once
     )
@@ -83,12 +89,13 @@ def right(network: Sequence[QuantDense], digits: Digits) -> int:
     return int(np.sum(scores.argmax(axis=1) == digits.heldout_labels))
 
 
-def row(bits: int, scheme: Scheme, method: str, weights: str) -> Row:
-    activations = calibrate_by(method, scheme, **METHODS[method])
+def row(bits: int, scheme: str, method: str, weights: str) -> Row:
+    how, signed = SCHEMES[scheme]
+    activations = calibrate_by(method, how, **METHODS[method])
     counts = {}
     for k in SEEDS:
         digits = load_digits(k)
-        counts[f"seed_{k}"] = right(quantized(digits, bits, activations, weights), digits)
+        counts[f"seed_{k}"] = right(quantized(digits, bits, activations, weights, signed), digits)
     names = {"bits": bits, "scheme": scheme, "method": method, "weights": weights}
     return {key: str(value) for key, value in (names | counts).items()}
 
