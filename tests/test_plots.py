@@ -299,7 +299,7 @@ def test_strips_show_every_seed_and_the_mean():
         assert np.rint(places).tolist() == [0, 0, 1, 1]
         assert (np.sign(places - np.rint(places)) == (-1, 1)[i]).all()
     assert [tick.get_text() for tick in ax.get_xticklabels()] == ["8", "4"]
-    assert (legend(ax), ax.get_ylabel(), ax.get_yscale()) == (["a", "b"], "wrongly named, %", "log")
+    assert (legend(ax), ax.get_ylabel(), ax.get_yscale()) == (["a", "b"], "wrong answers, %", "log")
 
 
 def test_courses_join_the_points_of_one_seed():
@@ -312,7 +312,7 @@ def test_courses_join_the_points_of_one_seed():
     assert [line.get_xdata().tolist() for line in left.lines[:3]] == [[0, 1, 2]] * 3
     assert set(drawn[3]) == {2.5}
     assert [tick.get_text() for tick in right.get_xticklabels()] == ["0", "10", "50"]
-    assert (left.get_title(), left.get_ylabel(), left.get_yscale()) == ("2 bits", "wrongly named, %", "log")
+    assert (left.get_title(), left.get_ylabel(), left.get_yscale()) == ("2 bits", "wrong answers, %", "log")
     assert legend(right) == ["a", "float"]
 
 

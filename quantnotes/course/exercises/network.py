@@ -1,4 +1,4 @@
-"""Exercises of notebook 09: a paired comparison, two measures of one error, a pretended slope."""
+"""Exercises of notebook 09: a paired comparison, a network in disguise, a pretended slope."""
 
 from __future__ import annotations
 
@@ -13,9 +13,6 @@ from quantnotes.mapping import QuantParams
 from quantnotes.training import straight_through
 
 _TAIL = sum(math.comb(11, k) for k in range(9, 12)) / 2**11
-_SIGNAL, _NOISE = np.array([1000.0, 1, 1, 1]), np.array([100.0, 0.001, 0.001, 0.001])
-_TOKENS = 10 * np.log10(_SIGNAL / _NOISE)
-_TENSOR = 10 * np.log10(_SIGNAL.sum() / _NOISE.sum())
 _W = np.array([[-9.0, -1.76, -1.74, -0.2], [0.0, 0.3, 1.74, 2.0]])
 _TIES = np.array([0.25, 0.75, -0.25, -0.75, 1.25, -1.25])
 
@@ -140,23 +137,15 @@ CHECKS: dict[str, Check] = {
         decimals=3,
     ),
     "09.2": numbers(
-        (_TENSOR, np.median(_TOKENS)),
+        (32, 5),
         {
-            "The tensor comes first, then the median token.": (np.median(_TOKENS), _TENSOR),
-            "The second is the mean of the four; the median is what a typical token has.": (
-                _TENSOR,
-                _TOKENS.mean(),
-            ),
-            "For the tensor, add up the powers first and take the logarithm last.": (
-                _TOKENS.mean(),
-                np.median(_TOKENS),
-            ),
-            "These are powers already: 10 log10, not 20.": (2 * _TENSOR, 2 * np.median(_TOKENS)),
-            "Those are ratios; now in decibels.": (_SIGNAL.sum() / _NOISE.sum(), 1000.0),
-            "Signal over error, not error over signal: both are positive.": (-_TENSOR, -np.median(_TOKENS)),
+            "The number of codes first, then the bits.": (5, 32),
+            "0 has a code too: 0 to 31 are 32 codes.": (31, 5),
+            "The activations are never negative: codes below 0 do not occur.": (64, 6),
+            "The codes are 0 to 31; how many bits are 32 codes?": (32, 6),
+            "An asymmetric grid puts the same 32 codes on 5 bits: it needs no bit more.": (32, 7),
         },
-        "10 log10(sum of signals / sum of errors); and the median of the tokens' own 10 log10.",
-        decimals=1,
+        "Count the codes from 0 to the largest; then the bits that tell so many codes apart.",
     ),
     "09.3": _pretend,
 }

@@ -16,7 +16,7 @@ from quantnotes.training import straight_through
 
 
 def strips(
-    table: Mapping[str, Mapping[str, ArrayLike]], ylabel: str = "wrongly named, %", ax: Axes | None = None
+    table: Mapping[str, Mapping[str, ArrayLike]], ylabel: str = "wrong answers, %", ax: Axes | None = None
 ) -> Axes:
     """Draw several measurements of each thing, one for each seed, as dots, with a bar at their mean.
 
@@ -38,7 +38,7 @@ def strips(
     Examples
     --------
     >>> strips({"8 bits": {"a": [3.0, 2.0], "b": [4.0, 5.0]}}).get_ylabel()
-    'wrongly named, %'
+    'wrong answers, %'
     """
     ax = canvas(ax, 3.2)
     names = list(next(iter(table.values())))
@@ -93,7 +93,7 @@ def courses(
     Examples
     --------
     >>> courses({"2 bits": {"slowly": [[80.0, 40.0], [90.0, 30.0]]}}, [0, 10])[0].get_ylabel()
-    'wrongly named, %'
+    'wrong answers, %'
     """
     drawn = axes(1, len(panels), height=3.4, sharey=True, squeeze=False)[0]
     for ax, (title, group) in zip(drawn, panels.items(), strict=True):
@@ -109,7 +109,7 @@ def courses(
         ax.set_xlabel(xlabel)
         ax.set_title(title, fontsize=10)
         _percents(ax)
-    drawn[0].set_ylabel("wrongly named, %")
+    drawn[0].set_ylabel("wrong answers, %")
     drawn[-1].legend(frameon=False, loc="upper right", fontsize=9)
     return drawn
 
