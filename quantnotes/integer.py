@@ -631,7 +631,7 @@ def requantize_sum(
     small = parts > (2**62 >> right)
     whole = np.where(small, 1, parts) << min(right, 62)
     codes, rest = np.divmod(np.where(small, 0, total), whole)
-    up = rest - (whole - rest)  # positive above the middle, 0 at a tie
+    up = rest - whole // 2  # positive above the middle, 0 at a tie
     codes = codes + ((up > 0) | ((up == 0) & (codes % 2 == 1))) + zero
     return np.asarray(np.clip(codes, grid.qmin, grid.qmax).astype(grid.dtype))
 

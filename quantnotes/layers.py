@@ -386,8 +386,11 @@ class QuantWeighted(QuantLayer):
         if float_bias or self.w.block_size is not None:
             out = self.layer.apply(weight, self.layer.bias, x)
             return out if self.y is None else fake_quantize(out, self.y, dtype=np.float64)
-        out = self.layer.apply(weight, self.bias * self.scale, x)
-        sums = np.rint(out / self._unit)  # removes float64 rounding error
+        products = self.layer.products(weight, self.layer.as_input(x))
+        sums = np.rint(products / self._unit)  # removes float64 rounding error
+        sums = sums + np.reshape(self.bias, self.layer.per_output)
+        if self.layer.relu:
+            sums = np.maximum(sums, 0)
         return self.decode(sums) if self.y is None else _decoded(sums * (self._unit / self.y.scale), self.y)
 
     def integer(self, q: ArrayLike) -> Array:
@@ -412,9 +415,8 @@ class QuantWeighted(QuantLayer):
         codes, zero = self.layer.int_products(q, self.codes, self.x, self.w, bias), 0
         if self.y is not None:
             zero = self.y.zero_point
-            axis = -len(self.layer.per_output)
             m0, shift = self.multiplier
-            codes = requantize(codes, m0, shift, zero, self.y.grid, axis=axis)
+            codes = requantize(codes, m0, shift, zero, self.y.grid, axis=1)
         if self.layer.relu:
             np.maximum(codes, zero, out=codes)
         return codes

@@ -1,5 +1,6 @@
 """Folding, equalizing and correcting biases: what must stay equal, and what must get better."""
 
+import functools
 import math
 
 import numpy as np
@@ -300,3 +301,26 @@ def fold(**changes):
 def test_what_is_refused(wrong, error, message):
     with pytest.raises(error, match=message):
         wrong()
+
+
+FUNCTIONS_OF = {
+    fold_batch_norm: dict(
+        weight=[[1.0]], bias=[1.0], gamma=[1.0], beta=[1.0], mean=[1.0], var=[1.0], eps=1.0
+    ),
+    equalize: dict(first=[[1.0]], bias=[1.0], second=[[1.0]], groups=1),
+    bias_correction: dict(weight=[[1.0]], quantized=[[1.0]], inputs=[[1.0]], groups=1),
+    functools.partial(bias_correction, [[1.0]], [[1.0]]): dict(gamma=[1.0], beta=[1.0], groups=1),
+}
+
+
+@pytest.mark.parametrize(
+    ("function", "name"), [(function, name) for function, named in FUNCTIONS_OF.items() for name in named]
+)
+def test_an_error_names_the_argument(function, name):
+    arguments = FUNCTIONS_OF[function]
+    function(**arguments)
+    with pytest.raises(TypeError, match=f"^{name} must"):
+        function(**(arguments | {name: "a"}))
+    if name != "groups":
+        with pytest.raises(ValueError, match=f"^{name} must be finite, got"):
+            function(**(arguments | {name: np.full(np.shape(arguments[name]), np.nan)[()]}))

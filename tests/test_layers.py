@@ -246,6 +246,20 @@ def test_one_rounding_of_a_sum(data):
     assert requantize_sum([[i] for i in n], factors, shift, 5, INT16, divisor=divisor).tolist() == [wanted]
 
 
+@pytest.mark.parametrize(
+    ("shift", "divisor", "wanted"), [(30, 1, 7), (31, 1, 6), (31, 2, 5), (32, 1, 5), (900, 9, 5)]
+)
+def test_quotients_near_and_below_one_half(shift, divisor, wanted):
+    """Next to 2**62 over 2**61, 2**62 and 2**63; what is below one half is 0, with any shift and divisor."""
+    n, factor = 2**31 - 1, 2**31 - 1
+    exact = Fraction(n * factor, 2 ** (31 + shift) * divisor)
+    assert (
+        requantize_sum([[n]], [factor], shift, 5, INT8, divisor=divisor).tolist()
+        == [round(exact) + 5]
+        == [wanted]
+    )
+
+
 def test_ties_of_an_average_go_to_even():
     """Sums of six codes: 3 / 6, 9 / 6 and 15 / 6 are ties, though 1 / 6 is no binary fraction."""
     factors, shift = common_multipliers([1.0])
@@ -295,6 +309,7 @@ WEIGHTS = {
     "each output": {},
     "one scale": {"axis": None},
     "asymmetric": {"weights": calibrate_by("minmax", "asymmetric", axis=0)},
+    "symmetric activations": {"activations": calibrate_by("minmax", "symmetric")},
 }
 
 
@@ -302,6 +317,8 @@ WEIGHTS = {
 @pytest.mark.parametrize("weights", WEIGHTS)
 @pytest.mark.parametrize("grid", [INT8, UINT8, INT4, IntGrid.of(3)], ids=str)
 def test_fake_and_integer_agree_on_every_code(grid, weights, seed):
+    if weights == "symmetric activations" and grid.qmin == 0:
+        pytest.skip("an unsigned grid has no symmetric parameters")
     network = small_network(seed)
     quantized = quantize_network(network, images(seed), grid, **WEIGHTS[weights])
     assert differing(quantized, images(seed + 100, 12)) == [0] * (len(quantized) + 1)
@@ -396,6 +413,15 @@ def test_softmax_sums_to_one_and_agrees_with_the_floats():
         [Dense(rng.normal(size=(4, 3)), np.zeros(4)), Softmax()], rng.normal(size=(20, 3))
     )
     assert differing(whole, rng.normal(size=(200, 3))) == [0, 0, 0]
+
+
+def test_a_float_bias_reaches_the_branches():
+    layer = Conv([[[[1.0]]]], [0.3])
+    (add,) = quantize_network([Add(((), (layer,)))], [[[[0.0, 2.0]]]], weight_grid=INT4)
+    coarse = QuantConv(layer, PLAIN, QuantParams(1.0, 0, INT4), QuantParams(0.1, 0, INT8))
+    whole = QuantAdd(add.add, PLAIN, ((), (coarse,)), QuantParams(0.1, 0, INT8))
+    np.testing.assert_allclose(whole.fake([[[[1.0]]]]), [[[[2.0]]]])
+    np.testing.assert_allclose(whole.fake([[[[1.0]]]], float_bias=True), [[[[2.3]]]])
 
 
 def test_float_biases_part_the_forms():
