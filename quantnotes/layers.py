@@ -32,7 +32,7 @@ from quantnotes.integer import (
     requantize,
     requantize_sum,
 )
-from quantnotes.mapping import QuantParams, dequantize, fake_quantize, quantize
+from quantnotes.mapping import QuantParams, check_int_params, dequantize, fake_quantize, quantize
 
 Array = NDArray[Any]
 
@@ -91,10 +91,9 @@ def frozen(values: Array) -> Array:
     return values
 
 
-def check_per_tensor(name: str, params: object) -> None:
-    """Raise unless `params` are QuantParams with one scale: what an activation has."""
-    if not isinstance(params, QuantParams):
-        raise TypeError(f"{name} must be a QuantParams, got {type(params).__name__}")
+def check_per_tensor(name: str, params: Any) -> None:
+    """Raise unless `params` are QuantParams of integers with one scale: what an activation has."""
+    check_int_params(params, name)
     if params.axis is not None:
         raise ValueError(f"{name} must be per tensor: an activation has one scale for all its channels")
 
@@ -429,10 +428,9 @@ class QuantWeighted(QuantLayer):
         return reals
 
 
-def check_weight(params: object, layer: Weighted) -> None:
+def check_weight(params: Any, layer: Weighted) -> None:
     """Raise unless `params` are QuantParams that a layer's weight can have."""
-    if not isinstance(params, QuantParams):
-        raise TypeError(f"w must be a QuantParams, got {type(params).__name__}")
+    check_int_params(params, "w")
     granularity, shape = params.granularity, layer.weight.shape
     if granularity.blocks is None and granularity.positions(len(shape)) not in ((), (0,)):
         raise ValueError(f"w must be per tensor, or have axis=0, the outputs; got axis={params.axis}")

@@ -25,6 +25,7 @@ from quantnotes import (
     samples,
 )
 from quantnotes import layers as layers_module
+from quantnotes.formats import E4M3
 from quantnotes.integer import common_multipliers, requantize_sum
 from quantnotes.layers import (
     FUNCTIONS,
@@ -557,6 +558,7 @@ def test_the_trap_snaps(layer, monkeypatch):
 # --- what is refused ----------------------------------------------------------------------------------------
 
 ONE = Conv(np.ones((2, 3, 1, 1)), np.zeros(2))
+E4 = QuantParams(0.5, 0, E4M3)
 BARE = QuantConv(ONE, P8, P8)
 EACH = QuantParams([0.5, 0.5], [0, 0], INT8, axis=1)
 
@@ -603,6 +605,9 @@ EACH = QuantParams([0.5, 0.5], [0, 0], INT8, axis=1)
         (lambda: BatchNorm([1.0], [1.0], [1.0], [-1.0]), ValueError, "var \\+ eps must be positive"),
         (lambda: BatchNorm([1.0], [1.0, 2.0], [1.0], [1.0]), ValueError, "beta must have shape"),
         (lambda: BatchNorm([1.0], [1.0], [1.0], [1.0])(np.ones((2, 3))), ValueError, "must have 1 channels"),
+        (lambda: QuantTable(Table("relu"), P8, E4), TypeError, "y must have an IntGrid, got E4M3"),
+        (lambda: QuantConv(ONE, E4, P8), TypeError, "x must have an IntGrid, got E4M3"),
+        (lambda: QuantConv(ONE, P8, E4), TypeError, "w must have an IntGrid, got E4M3"),
         (lambda: QuantTable("relu", P8, P8), TypeError, "table must be a Table, got str"),
         (lambda: QuantTable(Table("relu"), P8, None), TypeError, "y must be a QuantParams, got NoneType"),
         (lambda: QuantTable(Table("relu"), P8, P8).integer([300]), ValueError, "q must lie in"),
