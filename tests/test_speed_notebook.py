@@ -1,4 +1,4 @@
-"""Notebook 17: the results it draws from, and the cells that nbval skips since they need an extra."""
+"""Notebook 17: the results it draws from, and the cell that nbval skips since it needs an extra."""
 
 import contextlib
 import io
@@ -8,67 +8,46 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = pytest.mark.extras
-
 ROOT = Path(__file__).parent.parent
 RESULTS = json.loads((ROOT / "notebooks" / "data" / "speed.json").read_text(encoding="utf-8"))
 NOTEBOOK = json.loads((ROOT / "notebooks" / "17_speed_and_scale.ipynb").read_text(encoding="utf-8"))
 CODE = [cell for cell in NOTEBOOK["cells"] if cell["cell_type"] == "code"]
-SKIPPED = {
-    "Numba": next(cell for cell in CODE if "import numba" in "".join(cell["source"])),
-    "Dask": next(cell for cell in CODE if "LocalCluster" in "".join(cell["source"])),
-}
+(DASK,) = [cell for cell in CODE if "import dask" in "".join(cell["source"])]
 
 
 def run(source, names):
-    """Run a cell, without its magic, and return what it prints."""
+    """Run a cell, and return what it prints."""
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):
-        exec(re.sub(r"(?m)^ *%.*$", "", source), names)
+        exec(source, names)
     return printed.getvalue()
-
-
-def committed(cell):
-    return "".join("".join(output.get("text", "")) for output in cell["outputs"])
 
 
 @pytest.fixture(scope="module")
 def names():
-    """What the notebook has made when it comes to the skipped cells."""
+    """What the Dask cell takes from the cells above it."""
     made = {}
-    wanted = ("from importlib.util import find_spec", "params = asymmetric_params", "def quantize_loop")
-    for cell in CODE[: CODE.index(SKIPPED["Numba"])]:
-        if any(text in "".join(cell["source"]) for text in wanted):
-            run("".join(cell["source"]), made)
-    made["data"] = made["samples"].load("gelu_output")
+    for wanted in ("from importlib.util import find_spec", "params = asymmetric_params"):
+        run("".join(next(cell for cell in CODE if wanted in "".join(cell["source"]))["source"]), made)
     return made
 
 
-def test_just_these_two_cells_are_skipped():
-    skipped = [cell for cell in CODE if "nbval-skip" in cell["metadata"].get("tags", [])]
-    assert skipped == list(SKIPPED.values())
+def test_only_the_dask_cell_is_skipped():
+    assert [cell for cell in CODE if "nbval-skip" in cell["metadata"].get("tags", [])] == [DASK]
 
 
-def test_the_numba_cell_prints_what_is_committed(names):
-    pytest.importorskip("numba")
-    printed = run("".join(SKIPPED["Numba"]["source"]), names)
-    assert printed == "the same codes: True\n"
-    assert committed(SKIPPED["Numba"]).startswith(printed)
-
-
+@pytest.mark.extras
 def test_the_dask_cell_prints_what_is_committed(names):
-    pytest.importorskip("distributed")
-    printed = run("".join(SKIPPED["Dask"]["source"]), names)
-    assert printed == committed(SKIPPED["Dask"])
+    pytest.importorskip("dask")
+    printed = run("".join(DASK["source"]), names)
+    assert printed == "".join("".join(output.get("text", "")) for output in DASK["outputs"])
     assert printed.endswith("the same bits: True True\n")
 
 
-@pytest.mark.parametrize("name", SKIPPED)
-def test_where_the_extra_is_missing_the_cell_says_how_to_get_it(names, name):
+def test_without_dask_the_cell_says_how_to_get_it(names):
     hidden = {**names, "find_spec": lambda _: None}
-    extra = {"Numba": "fast", "Dask": "scale"}[name]
-    assert run("".join(SKIPPED[name]["source"]), hidden) == (
-        f'{name} is not installed here: pip install "quantnotes[{extra}]"\n'
+    assert run("".join(DASK["source"]), hidden) == (
+        'Dask is not installed here: pip install "quantnotes[scale]"\n'
     )
 
 
@@ -106,3 +85,25 @@ def test_results_hold_every_row_of_the_table():
         assert row["target"] == target
         assert row["ratio"] > 0
     assert RESULTS["elements"] == 50_000_000
+
+
+def test_results_are_as_the_prose_says():
+    """The prose names no times, but it says what is larger than what."""
+    machine, story = RESULTS["machine"], RESULTS["story"]
+    ns, kept = story["steps"], sum(story["passes"].values())
+    core, memory = 6 / story["in cache"]["fused"], 5 / ns["memory"]
+    assert 6 / 37 < 6 / 5 < machine["cores"] * core / memory  # left of the bend
+    assert 6 / ns["one line"] < memory * 6 / 37  # below the slope
+    ways = [ns["one line"], kept, ns["blocks"], ns["fused, one thread"], ns["fused"], ns["memory"]]
+    assert ways == sorted(ways, reverse=True)
+    assert ns["one line"] - ns["fused, one thread"] > ns["one line"] / 2  # memory, new or carried to
+    assert story["passes"]["+ Z"] > 2 / core  # a pass costs far more than its operation
+    assert ns["histogram"] > 2 * ns["minmax_range"]
+    assert ns["histogram, blocks"] > ns["histogram, one thread"]
+    call = {name: dict(map(tuple, points))[1000] for name, points in story["sizes"].items()}
+    assert min(call, key=call.get) == "one line"
+    for loops in ("numpy", "numba"):
+        file = story[f"file, {loops}"]
+        assert file["peak MB"] - file["before MB"] < file["file MB"] / 10
+    first = story["first call, compiled"]
+    assert first["first"] > 10 * first["second"]
