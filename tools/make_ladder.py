@@ -27,6 +27,7 @@ from minilm import TOOLS, Array, Weights
 from quantnotes import INT8, asymmetric_params, fake_quantize, minmax_range, percentile_range
 
 TABLE = TOOLS.parent / "notebooks" / "data" / "ladder.csv"
+TEXTS = range(1, 6)  # the two of the samples, then Python code, German and an English letter
 TENSORS = ("gelu_output", "layernorm_output")
 Quantizer = Callable[[Array], Array]
 
@@ -124,8 +125,8 @@ class Run:
 
 def rows() -> Iterator[Row]:
     weights = minilm.read_weights()
-    for number, path in enumerate(minilm.TEXTS.values(), start=1):
-        run = Run(path.read_text(encoding="utf-8"), weights)
+    for number in TEXTS:
+        run = Run((TOOLS / f"sample_text_{number}.txt").read_text(encoding="utf-8"), weights)
         for name, quantizer in QUANTIZERS.items():
             both = {"text": str(number), "tensor": "both", "layer": "all", "range": name}
             yield both | run.row_of_all(quantizer)

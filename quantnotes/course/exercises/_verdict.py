@@ -25,6 +25,7 @@ _MODULES = {
     "06": "calibration",
     "08": "integer",
     "09": "network",
+    "10": "where_to_measure",
     "16": "museum",
     "17": "speed",
 }
