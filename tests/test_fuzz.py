@@ -53,6 +53,7 @@ from quantnotes import (
     fake_quantize,
     fixed_point_multiplier,
     histogram_range,
+    int_conv,
     int_matmul,
     ledger_table,
     load_params,
@@ -906,6 +907,7 @@ def test_fixed_point_multiplier(m):
     array = as_numbers(m)
     allowed = (
         array is not None
+        and array.dtype != bool
         and array.ndim <= 1
         and bool(np.all(np.isfinite(float64(array)) & (float64(array) > 0)))
     )
@@ -915,6 +917,34 @@ def test_fixed_point_multiplier(m):
         assert allowed
         for one, m0, shift in zip(float64(array).ravel(), *map(np.ravel, found), strict=True):
             assert (m0, shift) == reference.fixed_point_multiplier(float(one))
+
+
+CODES = np.random.default_rng(0).integers(0, 2, (2, 4, 6, 6))  # of every grid
+steps = st.integers(1, 3) | st.tuples(st.integers(1, 3), st.integers(1, 3))
+odd = anything | odd_scalars | st.tuples(st.integers(-2, 2)) | st.tuples(*[st.integers(-1, 2)] * 3)
+
+
+@given(
+    seldom(st.just(CODES), anything),
+    seldom(st.sampled_from([CODES[:, :, :2, :2], CODES[:, :2, :3, :1], CODES[:, :1, :1, :3]]), anything),
+    seldom(tensor_params(), odd_scalars),
+    seldom(st.none() | st.just(np.array([5, -5])), anything),
+    seldom(steps, odd),
+    seldom(st.just(0) | steps | st.tuples(*[st.integers(0, 2)] * 4), odd),
+    seldom(steps, odd),
+    seldom(st.none(), odd_scalars),
+)
+def test_int_conv(qx, qw, params, bias, strides, pads, dilations, groups):
+    """A result has one image for each of qx and one channel for each of qw, and adding 1 to a bias adds 1."""
+    if groups is None and isinstance(qw, np.ndarray) and qw.ndim == 4:
+        groups = max(4 // max(np.shape(qw)[1], 1), 1)
+    geometry = {"strides": strides, "pads": pads, "dilations": dilations, "groups": groups}
+    found = attempt(int_conv, qx, qw, params, params, bias=bias, **geometry)
+    if found is not REFUSED:
+        assert (found.dtype, found.ndim) == (np.int32, 4)
+        assert found.shape[:2] == (len(qx), len(qw))
+        more = np.zeros(len(qw), np.int64) if bias is None else np.asarray(bias, np.int64)
+        np.testing.assert_array_equal(int_conv(qx, qw, params, params, bias=more + 1, **geometry), found + 1)
 
 
 int32s = number_arrays([np.dtype(t) for t in (np.int8, np.uint8, np.int16, np.int32)])
