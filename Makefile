@@ -4,25 +4,30 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 PAGES := .venv/pages
+SITE := .venv/site
 EXTRAS := .venv/extras
 ROOT_FLAG := $(shell [ "$$(id -u)" = 0 ] && echo --allow-root)
 LAB_FLAGS ?=
+PORT ?= 8000
 BENCH_FLAGS ?=
 
-.PHONY: help lab test gate test-pages test-extras notebooks lint fuzz mutants bench binder-badge clean
+.PHONY: help lab site serve test gate test-pages test-site test-extras notebooks lint fuzz mutants bench badges clean
 
 help:
 	@echo "make lab        open the notebooks in JupyterLab"
+	@echo "make site       the notebooks and the reference as pages, in site/_build/html"
+	@echo "make serve      the same on http://localhost:$(PORT)"
 	@echo "make test       lint, types, unit tests, doctests, and every notebook"
 	@echo "make gate       the bug museum: do the tests kill every specimen?"
 	@echo "make test-pages the notebooks in JupyterLab in a real browser, and Binder's environment"
+	@echo "make test-site  the site in a real browser, and notebooks in its kernel; SITE=full: all of them"
 	@echo "make test-extras what Numba and Dask change; it installs both into .venv"
 	@echo "make notebooks  run all notebooks in place and put their metadata in order"
 	@echo "make lint       ruff and mypy alone"
 	@echo "make fuzz       odd input to every public function, in the long form"
 	@echo "make mutants    change the modules line by line: do the tests notice?"
 	@echo "make bench      speed and memory, as ratios taken in one run"
-	@echo "make binder-badge  write Binder's badge into README.md, from the remote called origin"
+	@echo "make badges     write the links to Binder, Colab and the site into README.md, from the remote called origin"
 	@echo "make clean      remove .venv and what tools left behind"
 
 $(READY): pyproject.toml constraints.txt
@@ -34,6 +39,10 @@ $(PAGES): $(READY)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[pages]"
 	@touch $(PAGES)
 
+$(SITE): $(READY)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[site]"
+	@touch $(SITE)
+
 $(EXTRAS): $(READY)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[fast,scale,bench]"
 	@touch $(EXTRAS)
@@ -41,11 +50,18 @@ $(EXTRAS): $(READY)
 lab: $(READY)
 	$(BIN)/jupyter lab $(ROOT_FLAG) $(LAB_FLAGS) notebooks/00_start_here.ipynb
 
+site: $(SITE)
+	$(BIN)/python tools/build_site.py
+
+serve: $(SITE)
+	@test -d site/_build/html || $(MAKE) site
+	$(BIN)/python -m http.server --bind localhost --directory site/_build/html $(PORT)
+
 lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check quantnotes tests tools benchmarks
 	$(BIN)/mypy
-	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/ci.yml
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
 
 test: lint
 	$(BIN)/pytest
@@ -54,7 +70,10 @@ gate: $(READY)
 	$(BIN)/pytest -m gate tests
 
 test-pages: $(PAGES)
-	$(BIN)/pytest tests/pages
+	$(BIN)/pytest tests/pages --ignore=tests/pages/test_site.py
+
+test-site: $(SITE) $(PAGES)
+	$(BIN)/pytest tests/pages/test_site.py
 
 test-extras: $(EXTRAS)
 	$(BIN)/pytest -m extras tests
@@ -73,11 +92,11 @@ mutants: $(READY)
 	$(BIN)/mutmut run --max-children 2 > mutants.log
 	$(BIN)/python tools/mutation_report.py
 
-binder-badge: $(READY)
-	$(BIN)/python tools/binder_badge.py
+badges: $(READY)
+	$(BIN)/python tools/badges.py
 
 bench: $(EXTRAS)
 	$(BIN)/pytest --override-ini=addopts= benchmarks $(BENCH_FLAGS)
 
 clean:
-	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis mutants mutants.log
+	rm -rf .venv build site/_build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis mutants mutants.log
