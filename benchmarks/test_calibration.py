@@ -81,9 +81,8 @@ def test_compare_of_a_checkpoint(monkeypatch: Any, tmp_path: Any) -> None:
     """A layer of a real text model's size, each weight with its channels and groups: compiled and not."""
     rng = np.random.default_rng(0)
     shapes = {"query.weight": (384, 384), "in.weight": (1536, 384), "out.weight": (384, 1536), "bias": (384,)}
-    np.savez(
-        tmp_path / "m.npz", **{name: rng.standard_t(5, n).astype(np.float32) for name, n in shapes.items()}
-    )
+    arrays: dict[str, Any] = {name: rng.standard_t(5, n).astype(np.float32) for name, n in shapes.items()}
+    np.savez(tmp_path / "m.npz", **arrays)
     seconds = {}
     for choice in ("numba", "numpy"):
         monkeypatch.setenv("QUANTNOTES_KERNELS", choice)

@@ -10,7 +10,7 @@ Not covered: which range to take from it, see the range functions.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -21,7 +21,7 @@ from quantnotes import kernels
 from quantnotes.checks import NanPolicy, as_int, as_real, check_nan_policy, compute_type, nan_error
 from quantnotes.granularity import Axis, BlockSize, Granularity
 from quantnotes.kernels import Bins
-from quantnotes.ranges import MAX_BINS, Range, range_per_group
+from quantnotes.ranges import MAX_BINS
 
 Array = NDArray[Any]
 
@@ -232,31 +232,6 @@ class Stack:
         width = np.insert(right - left, places, np.zeros(places.size))[there]
         sizes = np.bincount(np.insert(groups, places, owners)[there], minlength=self.n.size)
         return Masses(lows, width, count[there], _starts(sizes))
-
-    def histograms(self) -> list[Histogram]:
-        """Return the histogram of each group."""
-        result = [Histogram(self.max_bins) for _ in self.n]
-        for i, h in enumerate(result):
-            entries, counters = slice(*self.points.starts[i : i + 2]), slice(*self.bins.starts[i : i + 2])
-            (values, weights, _), one = self.points, slice(i, i + 1)
-            h._stack = replace(
-                h._stack,
-                n=self.n[one],
-                exact=self.exact[one],
-                points=Points(
-                    values[entries], weights[entries], self.points.starts[i : i + 2] - entries.start
-                ),
-                bins=Bins(
-                    self.bins.k[one],
-                    self.bins.first[one],
-                    self.bins.starts[i : i + 2] - counters.start,
-                    self.bins.low[one],
-                    self.bins.high[one],
-                    self.bins.counts[counters],
-                    self.bins.piles[:, one],
-                ),
-            )
-        return result
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Stack):
@@ -758,18 +733,3 @@ def masses_of(h: Histogram, axis: Axis, block_size: BlockSize, nan: NanPolicy) -
     if not h.n:
         raise ValueError("the histogram is empty: there is no range to take")
     return h.masses()
-
-
-def range_of(
-    x: ArrayLike | Histogram,
-    axis: Axis,
-    nan: NanPolicy,
-    one: Callable[[Any], tuple[float, float]],
-    block_size: BlockSize = None,
-) -> Range:
-    """Apply `one` to a histogram, to a whole array, or to each channel of it; return the range or ranges."""
-    if not isinstance(x, Histogram):
-        per_row = lambda rows: tuple(np.array([one(row) for row in rows]).T)  # noqa: E731
-        return range_per_group(x, Granularity.of(axis, block_size), nan, per_row)
-    masses_of(x, axis, block_size, nan)
-    return Range(*one(x))

@@ -14,20 +14,19 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from quantnotes.checks import FLOAT64, NanPolicy, check_nan_policy, compute_type
+from quantnotes.checks import FLOAT64, NanPolicy, compute_type
 from quantnotes.codebook import Codebook, Codes, check_codes
 from quantnotes.granularity import Axis, BlockSize, Granularity
 from quantnotes.grid import INT8, IntGrid
-from quantnotes.histogram import Histogram, Masses
+from quantnotes.histogram import Histogram, Masses, masses_of
 from quantnotes.kernels import search
 from quantnotes.mapping import MIN_SCALE
-from quantnotes.ranges import Range, range_per_group
+from quantnotes.ranges import Ends, Range, range_per_group
 from quantnotes.shrinking import ends_of_masses, ends_of_rows
 from quantnotes.symmetric import symmetric_params
 
 Scheme = Literal["asymmetric", "symmetric"]
 Array = NDArray[Any]
-Ends = tuple[Array, Array]
 
 _DIRECT = 4096  # values of a row that are searched as they are; a longer row first by its histogram
 _FINALISTS = 16  # candidates that a longer row is measured with
@@ -103,13 +102,7 @@ def mse_range(
     if isinstance(grid, Codebook) and scheme != "symmetric":
         raise ValueError(f'scheme must be "symmetric" for {grid!r}: its zero point is 0')
     if isinstance(x, Histogram):
-        check_nan_policy(nan)
-        if axis is not None or block_size is not None:
-            raise ValueError("a Histogram has no channels: keep one for each, as Calibrator does with axis=")
-        if not x.n:
-            raise ValueError("the histogram is empty: there is no range to take")
-        low, high = ranges_of(x.masses(), grid, scheme)
-        return Range(float(low[0]), float(high[0]))
+        return Range(*(float(end[0]) for end in ranges_of(masses_of(x, axis, block_size, nan), grid, scheme)))
     granularity = Granularity.of(axis, block_size)
     if isinstance(grid, Codebook):
         return range_per_group(x, granularity, nan, lambda rows: ends_of_rows(rows, grid))
@@ -139,7 +132,7 @@ def ranges_of(masses: Masses, grid: Codes = INT8, scheme: Scheme = "asymmetric")
 
     Examples
     --------
-    >>> ranges_of(Histogram().update([-1.0, 0.5, 1.0]).masses(), INT8, "symmetric")
+    >>> ranges_of(Histogram().update([-1.0, 0.0, 1.0]).masses(), INT8, "symmetric")
     (array([-1.]), array([1.]))
     """
     if isinstance(grid, Codebook):

@@ -125,17 +125,17 @@ def histogram_edges(k, first, n_bins):
     return [float(min(max(edge, -largest), largest)) for edge in exact]
 
 
-def binned_squared_error(edges, counts, params):
-    """Summed squared error of values spread evenly over each bin, cut wherever the code changes.
+def squared_error_of_masses(masses, params):
+    """Summed squared error of values spread evenly over the width of each entry, cut where the code changes.
 
     Float64, code by code: between two changes of the code the error is a plain parabola.
     """
     scale, zero, grid = params.scale, params.zero_point, params.grid
     total = 0.0
-    for low, high, count in zip(edges[:-1], edges[1:], counts, strict=True):
-        if count and low == high:
+    for low, high, count in zip(masses.low, masses.low + masses.width, masses.count, strict=True):
+        if low == high:
             total += count * (low - (quantize(low, scale, zero, grid, FLOAT64) - zero) * scale) ** 2
-        elif count:
+        else:
             changes = [(code - zero + 0.5) * scale for code in range(grid.qmin, grid.qmax)]
             cuts = [low, *(change for change in changes if low < change < high), high]
             for a, b in pairwise(cuts):

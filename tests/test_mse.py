@@ -33,12 +33,6 @@ from quantnotes.calibration import METHODS, choose_range, make_params
 SCHEMES = {"asymmetric": asymmetric_params, "symmetric": symmetric_params}
 
 
-def drawn_in(h):
-    edges = h.edges
-    edges[0], edges[-1] = h.min, h.max
-    return edges
-
-
 def candidates(edges, grid, scheme):
     """Every range that the contract names: pairs of edges on both sides of 0, or a clip."""
     if scheme == "symmetric":
@@ -51,7 +45,7 @@ def candidates(edges, grid, scheme):
     return pairs or [Range(0.0, 0.0)]
 
 
-# --- brute force over all candidates on the same bins -------------------------------------------------------
+# --- brute force over all candidates on the same masses -----------------------------------------------------
 
 
 @given(
@@ -62,17 +56,17 @@ def candidates(edges, grid, scheme):
     st.sampled_from([INT2, UINT2, INT4, UINT4, IntGrid(-3, 3), IntGrid(-1, 9)]),
     st.sampled_from(["asymmetric", "symmetric"]),
 )
-def test_equals_brute_force_on_bins(x, max_bins, grid, scheme):
+def test_equals_brute_force_on_masses(x, max_bins, grid, scheme):
     h = Histogram(max_bins).update(x)
     if scheme == "symmetric" and grid.qmin > -grid.qmax and h.min < 0:
         with pytest.raises(ValueError, match="signed"):
             mse_range(h, grid, scheme)
         return
-    edges = drawn_in(h)
-    every = candidates(edges, grid, scheme)
+    masses = h.masses()
+    every = candidates(np.union1d(masses.low, masses.low + masses.width), grid, scheme)
 
     def price(bounds):
-        return reference.binned_squared_error(edges, h.counts, SCHEMES[scheme](*bounds, grid))
+        return reference.squared_error_of_masses(masses, SCHEMES[scheme](*bounds, grid))
 
     found = price(mse_range(h, grid, scheme))
     slack = h.n * (
