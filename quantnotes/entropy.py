@@ -1,9 +1,10 @@
-"""A clip from information theory: the threshold whose codes distort the distribution least.
+"""A clip from information theory: one whose codes distort the distribution nearly as little as any.
 
 The method that S. Migacz described for TensorRT (*8-bit inference with TensorRT*, GTC 2017), without two
 slips that are common in its copies: the coarse distribution is made of the bins *inside* the clip alone,
-and bins are shared out among the levels without a remainder. Here a limit is added to how much is clipped,
-without which it can clip nearly everything.
+and bins are shared out among the levels without a remainder. Two things are added: a limit to how much is
+clipped, without which it can clip nearly everything, and the squared error, which chooses among clips whose
+Kullback-Leibler divergences hardly differ.
 
 Not covered: any claim that the least divergence is the least error.
 """
@@ -15,20 +16,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from quantnotes.checks import FLOAT64, NanPolicy, check_nan_policy
+from quantnotes.checks import FLOAT64, NanPolicy
 from quantnotes.granularity import Axis, BlockSize, Granularity
 from quantnotes.grid import INT8, IntGrid, check_grid
-from quantnotes.histogram import Histogram, Masses
+from quantnotes.histogram import Histogram, Masses, count, masses_of
 from quantnotes.mse import Scheme, check_scheme
-from quantnotes.ranges import Range, range_per_group
+from quantnotes.ranges import Ends, Range, range_per_group
 
 Array = NDArray[Any]
-Ends = tuple[Array, Array]
 
 BINS = 2048  # between the data's own ends, and at most as many for their magnitudes
 _INSIDE = 0.99  # of the values that are not 0, at least
 _INSIDE_OF_FEW_CODES = 0.95  # likewise, on grids of at most 16 codes
-_EQUAL = 0.1  # nats above the least divergence that count as equally good
+_NEAR = 0.05  # nats: a divergence as far as this above the least is near it
 _CELLS = 1 << 15  # levels times clips looked at together: what the loop needs stays in the cache
 _GROUPS = 128  # groups whose bins are counted together
 
@@ -42,7 +42,7 @@ def entropy_range(
     block_size: BlockSize = None,
     nan: NanPolicy = "raise",
 ) -> Range:
-    """Return a symmetric clip with little Kullback-Leibler divergence between values and codes.
+    """Return the symmetric clip of least squared error among those of nearly the least divergence.
 
     Parameters
     ----------
@@ -63,8 +63,8 @@ def entropy_range(
     Returns
     -------
     Range
-        ``Range(-a, a)``; ``Range(0, a)`` on an unsigned grid for data without negative values. a is a bin
-        edge, or the largest magnitude. At least 99 % of the values that are not 0 lie inside; on grids of
+        ``Range(-a, a)``; ``Range(0, a)`` on an unsigned grid for data without negative values. a is the edge
+        of a bin, or the largest magnitude. At least 99 % of the values that are not 0 lie inside; on grids of
         at most 16 codes (4 bits) at least 95 %.
 
     Raises
@@ -76,20 +76,25 @@ def entropy_range(
 
     Notes
     -----
-    The magnitudes are counted in equal bins, 2048 between the data's own ends. For each clip at the right
-    edge of bin i, P is their distribution with all that lies beyond added to bin i. Q groups the bins up to
-    i, *without* what was added, into as many levels as there are codes, and gives each bin that is not empty
-    an equal part of its level. An empty bin i cannot have what P gives it: KL(P, Q) is infinite there. With
-    fewer bins than levels nothing can be clipped.
+    The magnitudes are counted in equal bins, 2048 between the data's own ends. For a clip at the right edge
+    of bin i, P is the distribution of those up to there, with all that lies beyond added to the last of
+    these bins that is not empty. Q groups the bins up to i, *without* what was added, into as many levels as
+    there are codes, and gives each bin that is not empty an equal part of its level. With fewer bins than
+    levels nothing can be clipped.
 
-    Near its least the divergence is flat, and it jumps by up to 0.1 nats with the bins in which levels begin.
-    So all clips within 0.1 nats of the least count as equally good, and of these the one of least squared
-    error is returned, the widest of equals.
+    The clip returned is the one of least squared error among those whose divergence KL(P, Q) is within
+    0.05 nats of the least, the widest of equals. The divergence alone does not decide: near its least it is
+    flat, and it jumps with the bins in which levels begin. With the 128 levels of int8 all clips that are
+    tried can be that near; then the squared error decides alone. It is computed with every value in the
+    middle of its bin, or on the values themselves while a Histogram knows them.
 
-    The least divergence alone is no safe guide: a clip at the first bin that is not empty has P = Q, all of
+    Nor is the least divergence a safe guide: a clip at the first bin that is not empty has P = Q, all of
     it in that one bin, and so KL = 0, however many values were cut off. Data that keep away from 0 would
     always be clipped there. So clips that leave fewer values inside than said above are not tried, and a
     hundred values or fewer (20, on grids of 4 bits) are never clipped.
+
+    On every sample of this package the signal-to-noise ratio at 8 bits is at least that of ONNX Runtime's
+    collector with 2048 bins and 128 levels.
 
     Values that are exactly 0 are left out: code Z stands for them exactly, whatever the clip. Counted in the
     first bin, they would be spread over all bins of its level, and the narrowest clip would win, since its
@@ -104,13 +109,7 @@ def entropy_range(
     check_grid(grid)
     check_scheme(scheme)
     if isinstance(x, Histogram):
-        check_nan_policy(nan)
-        if axis is not None or block_size is not None:
-            raise ValueError("a Histogram has no channels: keep one for each, as Calibrator does with axis=")
-        if not x.n:
-            raise ValueError("the histogram is empty: there is no range to take")
-        low, high = ranges_of(x.masses(), grid, scheme)
-        return Range(float(low[0]), float(high[0]))
+        return Range(*(float(end[0]) for end in ranges_of(masses_of(x, axis, block_size, nan), grid, scheme)))
     return range_per_group(
         x, Granularity.of(axis, block_size), nan, lambda rows: _ranges_of_rows(rows, grid, scheme)
     )
@@ -141,33 +140,29 @@ def ranges_of(masses: Masses, grid: IntGrid = INT8, scheme: Scheme = "symmetric"
     for first in range(0, starts.size - 1, _GROUPS):
         inside = starts[first : first + _GROUPS + 1]
         entries = slice(inside[0], inside[-1])
-        low, width, count = masses.low[entries], masses.width[entries], masses.count[entries]
+        low, width, number = masses.low[entries], masses.width[entries], masses.count[entries]
         inside = inside - inside[0]
         ends = low[inside[:-1]], (low + width)[inside[1:] - 1]
         exponent = np.maximum(_bin_exponent(*ends), _exponent_above(np.maximum.reduceat(width, inside[:-1])))
-        group = np.repeat(np.arange(inside.size - 1), np.diff(inside))
-        middle = np.abs(low + width / 2)
-        bins = np.floor(np.ldexp(middle, -exponent[group])).astype(np.int64)
-        there = (low != 0) | (width != 0)
-        size = (inside.size - 1) * BINS
-        counts = np.bincount((group * BINS + bins)[there], count[there], size).astype(np.int64)
-        results.append(_ranges(counts.reshape(-1, BINS), exponent, *ends, grid, scheme))
+        groups = inside.size - 1
+        group = np.repeat(np.arange(groups), np.diff(inside))
+        middle = np.ldexp(np.abs(low + width / 2), -exponent[group])
+        place = np.floor(middle).astype(np.int64) + BINS * group
+        number = number * ((low != 0) | (width != 0))
+        counts = np.bincount(place, number, groups * BINS).astype(np.int64).reshape(groups, BINS)
+        sums = np.bincount(place, number * middle, groups * BINS).reshape(groups, BINS)
+        results.append(_ranges(counts, sums, exponent, *ends, grid, scheme))
     low, high = (np.concatenate(side) for side in zip(*results, strict=True))
     return low, high
 
 
 def _ranges_of_rows(rows: Array, grid: IntGrid, scheme: Scheme) -> Ends:
     """Return the entropy range of each row, shape (groups, values)."""
-    low, high = np.empty((2, len(rows)))
-    for first in range(0, len(rows), _GROUPS):
-        part = slice(first, first + _GROUPS)
-        values = rows[part].astype(FLOAT64)
-        ends = values.min(axis=1) + 0.0, values.max(axis=1) + 0.0
-        exponent = _bin_exponent(*ends)
-        bins = np.floor(np.ldexp(np.abs(values), -exponent[:, None])).astype(np.int64)
-        bins += BINS * np.arange(len(values))[:, None]
-        counts = np.bincount(bins[values != 0], minlength=len(values) * BINS).reshape(-1, BINS)
-        low[part], high[part] = _ranges(counts, exponent, *ends, grid, scheme)
+    results = [
+        ranges_of(count(rows[i : i + _GROUPS], Granularity.of(0), BINS, "raise").masses(), grid, scheme)
+        for i in range(0, len(rows), _GROUPS)
+    ]
+    low, high = (np.concatenate(side) for side in zip(*results, strict=True))
     return low, high
 
 
@@ -189,17 +184,20 @@ def _bin_exponent(low: Array, high: Array) -> Array:
         k = k + too_many
 
 
-def _ranges(counts: Array, exponent: Array, low: Array, high: Array, grid: IntGrid, scheme: Scheme) -> Ends:
-    """Return the ends of each group from the counts of its magnitudes, shape (groups, bins)."""
+def _ranges(
+    counts: Array, sums: Array, exponent: Array, low: Array, high: Array, grid: IntGrid, scheme: Scheme
+) -> Ends:
+    """Return the ends of each group; `counts` and `sums` as for `clip_after`."""
     one_sided = (low >= 0) & (grid.qmin == 0)
     levels = np.where(one_sided | (grid.qmin < 0), grid.qmax + 1, grid.codes // 2)
     if scheme == "asymmetric":
         levels = np.where((low >= 0) | (high <= 0), grid.codes, levels)
     share = _INSIDE if grid.codes > 16 else _INSIDE_OF_FEW_CODES
-    bins, largest = np.empty(len(counts), np.int64), np.maximum(-low, high)
+    bins, largest = np.empty(len(low), np.int64), np.maximum(-low, high)
     for each in np.unique(levels):
         some = levels == each
-        bins[some] = clip_after(counts[some], np.ldexp(largest[some], -exponent[some]), int(each), share)
+        top = np.ldexp(largest[some], -exponent[some])
+        bins[some] = clip_after(counts[some], sums[some], top, int(each), share)
     with np.errstate(over="ignore"):
         clip = np.minimum(np.ldexp(bins.astype(FLOAT64), exponent), largest)
     if scheme == "asymmetric":
@@ -207,13 +205,15 @@ def _ranges(counts: Array, exponent: Array, low: Array, high: Array, grid: IntGr
     return np.where(one_sided, 0.0, 0.0 - clip), clip
 
 
-def clip_after(counts: Array, largest: Array, levels: int, share: float) -> NDArray[np.int64]:
+def clip_after(counts: Array, sums: Array, largest: Array, levels: int, share: float) -> NDArray[np.int64]:
     """Return after how many bins to clip each group, as `entropy_range` describes it.
 
     Parameters
     ----------
     counts : ndarray of int64, shape (groups, bins)
         How many magnitudes lie in each bin, from 0 outwards.
+    sums : ndarray of float64, shape (groups, bins)
+        The sum of those in each bin, in widths of a bin.
     largest : ndarray of float64, shape (groups,)
         The largest magnitude, in widths of a bin.
     levels : int
@@ -228,29 +228,27 @@ def clip_after(counts: Array, largest: Array, levels: int, share: float) -> NDAr
 
     Examples
     --------
-    >>> clip_after(np.array([[50, 30, 10, 1, 9]]), np.array([4.5]), 2, 0.99)
+    >>> counts = np.array([[50, 30, 10, 1, 9]])
+    >>> clip_after(counts, counts * [0.5, 1.5, 2.5, 3.5, 4.2], np.array([4.5]), 2, 0.99)
     array([5])
     """
-    filled = counts > 0
-    last = counts.shape[1] - np.argmax(filled[:, ::-1], axis=1)
-    running = np.cumsum(counts, axis=1)
-    enough = running >= share * running[:, -1:]
     number = np.arange(1, counts.shape[1] + 1)
-    # A clip at an empty bin, with values beyond it, has an infinite divergence.
-    group, clip = np.nonzero(enough & filled & (number >= min(levels, counts.shape[1])))
-    clip = clip + 1
+    last = np.max(number * (counts > 0), axis=1)
+    running = np.cumsum(counts, axis=1)
+    inside = running >= share * running[:, -1:]
+    tried = inside & (number >= min(levels, counts.shape[1])) & (number <= last[:, None])
+    tried[np.count_nonzero(tried, axis=1) < 2] = False
     best = last.copy()
-    several = np.bincount(group, minlength=len(counts)) > 1
-    tried = several[group]
-    group, clip = group[tried], clip[tried]
+    group, clip = np.nonzero(tried)
     if group.size:
+        clip = clip + 1
         divergence = divergences(counts, levels, group, clip)
         first = np.flatnonzero(np.diff(group, prepend=-1))
         least = np.zeros(len(counts))
         least[group[first]] = np.minimum.reduceat(divergence, first)
-        equal = divergence <= least[group] + _EQUAL
-        group, clip = group[equal], clip[equal]
-        error = _squared_errors(counts, levels, group, np.minimum(clip, largest[group]))
+        near = divergence <= least[group] + _NEAR
+        group, clip = group[near], clip[near]
+        error = _squared_errors(counts, sums, levels, group, np.minimum(clip, largest[group]))
         order = np.lexsort((-clip, error, group))
         group, clip = group[order], clip[order]
         first = np.flatnonzero(np.diff(group, prepend=-1))
@@ -258,44 +256,54 @@ def clip_after(counts: Array, largest: Array, levels: int, share: float) -> NDAr
     return np.asarray(best, np.int64)
 
 
-def _squared_errors(counts: Array, levels: int, group: Array, clip: Array) -> NDArray[np.float64]:
-    """Return the summed squared error of clips, each value in the middle of its bin, in widths of a bin."""
-    middle = np.arange(counts.shape[1]) + 0.5
-    error = np.empty(clip.size)
-    step = max(1, _CELLS // middle.size)
+def _running(values: Array) -> Array:
+    """Return the sums before each bin, and after the last."""
+    return np.pad(np.cumsum(values, axis=1), ((0, 0), (1, 0)))
+
+
+def _squared_errors(
+    counts: Array, sums: Array, levels: int, group: Array, clip: Array
+) -> NDArray[np.float64]:
+    """Return the squared error of clips, less the sum of squares, which all clips of a group share.
+
+    With every value at the mean of its bin it is the error of the last code for all of them, less 2 S times
+    the sum of t - x over the values x below t, for each of the places t where the code changes.
+    """
+    number, below = _running(counts), _running(sums)
+    error = number[group, -1] * clip**2 - 2 * clip * below[group, -1]
+    step = max(1, _CELLS // levels)
     for i in range(0, clip.size, step):
-        part = slice(i, i + step)
-        scale = clip[part, None] / (levels - 1)
-        code = np.minimum(np.rint(middle / scale), levels - 1)
-        error[part] = np.sum((middle - code * scale) ** 2 * counts[group[part]], axis=1)
-    return error
+        g, scale = group[i : i + step, None], clip[i : i + step, None] / (levels - 1)
+        change = (np.arange(levels - 1) + 0.5) * scale
+        bins = np.rint(change).astype(np.int64)  # those of which the middle is below
+        error[i : i + step] -= 2 * scale[:, 0] * np.sum(change * number[g, bins] - below[g, bins], axis=1)
+    return np.asarray(error, FLOAT64)
 
 
 def divergences(counts: Array, levels: int, group: Array, clip: Array) -> NDArray[np.float64]:
-    """Return KL(P, Q) in nats for clips after ``clip[i]`` bins of group ``group[i]``, never an empty bin.
+    """Return KL(P, Q) in nats for clips after ``clip[i]`` bins of group ``group[i]``, not all of them empty.
 
     Within a level Q is one number wherever P is not 0, so sums of P log P and of P over a level are enough,
     and these are differences of running sums: a clip costs as many steps as there are levels.
     """
-
-    def running(values: Array) -> Array:
-        return np.pad(np.cumsum(values, axis=1), ((0, 0), (1, 0)))
-
-    sums, bins, own = running(counts), running(counts > 0), running(_x_log_x(counts))
+    sums, bins, own = _running(counts), _running(counts > 0), _running(_x_log_x(counts))
+    ends = np.maximum.accumulate(np.arange(counts.shape[1]) * (counts > 0), axis=1)
+    end = ends[group, clip - 1]  # the last bin that is not empty: what lies beyond the clip joins it
     total = sums[group, -1]
-    shares, last_level = np.empty(clip.size), np.empty(clip.size)
+    shares, end_level = np.empty(clip.size), np.empty(clip.size)
     step = max(1, _CELLS // levels)
     for i in range(0, clip.size, step):
-        g, part = group[i : i + step, None], clip[i : i + step, None]
-        starts = -(-np.arange(levels + 1) * part // levels)  # bin j has level j * levels // clip
+        part = slice(i, i + step)
+        g, c = group[part, None], clip[part, None]
+        starts = -(-np.arange(levels + 1) * c // levels)  # bin j has level j * levels // clip
         inside, number = np.diff(sums[g, starts]), np.diff(bins[g, starts])
         log_q = np.log(np.maximum(inside, 1)) - np.log(np.maximum(number, 1))
-        shares[i : i + step] = np.sum(inside * log_q, axis=1)
-        last_level[i : i + step] = log_q[:, -1]
-    inside, last = sums[group, clip], counts[group, clip - 1]
+        shares[part] = np.sum(inside * log_q, axis=1)
+        end_level[part] = np.take_along_axis(log_q, (end[part] * levels // clip[part])[:, None], 1)[:, 0]
+    inside, last = sums[group, clip], counts[group, end]
     beyond = total - inside
-    p_log_p = own[group, clip - 1] + _x_log_x(last + beyond)
-    divergence = (p_log_p - shares - beyond * last_level) / total + np.log(inside / total)
+    p_log_p = own[group, end] + _x_log_x(last + beyond)
+    divergence = (p_log_p - shares - beyond * end_level) / total + np.log(inside / total)
     return np.asarray(np.maximum(divergence, 0.0), FLOAT64)
 
 

@@ -169,19 +169,18 @@ class SortedValues:
 def kl_divergence(counts, levels, clip):
     """KL(P, Q) in nats of clipping magnitude bins after the first `clip`, bin by bin.
 
-    S. Migacz, 8-bit inference with TensorRT (GTC 2017): P has what lies beyond added to its last bin; Q is
-    made of the bins inside alone, each level shared out among its bins that are not empty.
+    S. Migacz, 8-bit inference with TensorRT (GTC 2017): P has what lies beyond added to its last bin, here
+    the last that is not empty; Q is made of the bins inside alone, each level shared out among its bins that
+    are not empty.
     """
     p = [float(c) for c in counts[:clip]]
-    p[-1] += float(sum(counts[clip:]))
+    p[max(j for j in range(clip) if counts[j])] += float(sum(counts[clip:]))
     level = [j * levels // clip for j in range(clip)]
     sums, filled = Counter(), Counter()
     for j in range(clip):
         sums[level[j]] += float(counts[j])
         filled[level[j]] += counts[j] > 0
     q = [sums[level[j]] / filled[level[j]] if counts[j] else 0.0 for j in range(clip)]
-    if any(a > 0 and b == 0 for a, b in zip(p, q, strict=True)):
-        return math.inf
     return sum(a / sum(p) * math.log((a / sum(p)) / (b / sum(q))) for a, b in zip(p, q, strict=True) if a > 0)
 
 
