@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache
 from itertools import pairwise
@@ -125,10 +125,15 @@ def run(loop: Callable[..., Any], rows: Rows, *args: Any, by_columns: bool = Fal
     """Call a loop for each piece, on all cores, this thread among them, and return what it returns."""
     pieces, steps = rows.pieces(by_columns), rows[1:]
     function = compiled(loop, (*args, steps, pieces[0]))
+    return on_all_cores(lambda piece: function(*args, steps, piece), pieces)
+
+
+def on_all_cores(call: Callable[[Any], Any], pieces: Sequence[Any]) -> list[Any]:
+    """Call a function that releases the GIL with each piece, this thread among others, in no given order."""
     queue = iter(pieces)  # shared by the threads
 
     def work() -> list[Any]:
-        return [function(*args, steps, piece) for piece in queue]
+        return [call(piece) for piece in queue]
 
     others = _submit(work, min(THREADS, len(pieces)) - 1)
     results = work()

@@ -14,6 +14,7 @@ Not covered: which candidates to try, see :mod:`quantnotes.mse`.
 from __future__ import annotations
 
 import importlib
+import sys
 from collections.abc import Callable
 from functools import wraps
 from typing import Any, TypeVar, cast
@@ -28,6 +29,8 @@ Loop = TypeVar("Loop", bound=Callable[..., Any])
 
 VALUES = 1024  # values of a row that are added up in the row's own type
 ENTRIES = 128  # entries of a group of masses that are added up before they join the total
+_FUSED = "quantnotes.kernels.search_fused"
+_ONCE_LOADED = 64  # times as few errors make it worth calling the compiled loops as importing them
 _CELLS = 1 << 16  # candidates times values at once: what the loop needs stays in the cache
 
 
@@ -36,9 +39,9 @@ def _either(loop: Loop) -> Loop:
 
     @wraps(loop)
     def run(x: Array, scale: Array, *args: Any) -> Any:
-        if kernels.fused_chosen(x.size * scale.shape[1]):
-            fused = importlib.import_module("quantnotes.kernels.search_fused")
-            return getattr(fused, loop.__name__)(x, scale, *args)
+        weight = _ONCE_LOADED if _FUSED in sys.modules else 1
+        if kernels.fused_chosen(weight * x.size * scale.shape[1]):
+            return getattr(importlib.import_module(_FUSED), loop.__name__)(x, scale, *args)
         return loop(x, scale, *args)
 
     return cast(Loop, run)

@@ -3,18 +3,22 @@
 The innermost loop runs over candidates: they do not depend on each other, so that LLVM makes vectors of them
 without changing the order of any sum. Four values at a time share what is loaded for a candidate.
 
-Not covered: threads. A search works on parts of its groups, each small enough for the cache.
+Groups do not depend on each other either: all cores share them.
+
+Not covered: one group on several cores.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any, TypeVar, cast
 
 import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from quantnotes.kernels.compiled import PIECE, PIECES, on_all_cores
 from quantnotes.kernels.search import ENTRIES, VALUES, _in_type
 
 Array = NDArray[Any]
@@ -50,6 +54,13 @@ def _code(x: Any, inverse: Any, low: Any, high: Any) -> Any:
     return np.rint(k if k < high else high)
 
 
+def _parts(groups: int, errors: int) -> list[slice]:
+    """Cut the groups into parts that are worth waking another thread for."""
+    number = max(1, min(PIECES, groups, errors // PIECE))
+    ends = [groups * i // number for i in range(number + 1)]
+    return [slice(a, b) for a, b in pairwise(ends)]
+
+
 @_compiled(*(f"void({r}, {r}, {r}, {r}, {r}, f8[:, ::1])" for r in ("f4[:, ::1]", "f8[:, ::1]")))
 def _row_errors(rows: Any, scale: Any, inverse: Any, low: Any, high: Any, total: Any) -> None:
     candidates, values = np.uint64(scale.shape[1]), rows.shape[1]
@@ -81,7 +92,12 @@ def row_errors(rows: Array, scale: Array, low: Array, high: Array) -> NDArray[np
     """Return the summed squared error of each row under each of its candidates."""
     total = np.zeros(scale.shape)
     s, inverse, low, high = _in_type(rows.dtype, scale, low, high)
-    _row_errors(np.ascontiguousarray(rows), s, inverse, low, high, total)
+    rows = np.ascontiguousarray(rows)
+
+    def some(part: slice) -> None:
+        _row_errors(*(each[part] for each in (rows, s, inverse, low, high, total)))
+
+    on_all_cores(some, _parts(len(rows), rows.size * scale.shape[1]))
     return total
 
 
@@ -128,5 +144,12 @@ def mass_errors(
 ) -> NDArray[np.float64]:
     """Return the summed squared error of each group of masses under each of its candidates."""
     total = np.zeros(scale.shape)
-    _mass_errors(places, scale, 1 / scale, low, high, widths, counts, starts, total)
+    inverse = 1 / scale
+
+    def some(part: slice) -> None:
+        s, r, a, b = (each[part] for each in (scale, inverse, low, high))
+        inside = starts[part.start : part.stop + 1]
+        _mass_errors(places, s, r, a, b, widths, counts, inside, total[part])
+
+    on_all_cores(some, _parts(len(scale), places.size * scale.shape[1]))
     return total
