@@ -1,7 +1,7 @@
 """Asymmetric (affine) parameters: a range becomes a scale and a zero point (the note, section 2).
 
 Three demands: rmin near qmin, rmax near qmax, and 0 exactly on a code. Two fix the line; the third
-is met by rounding Z, which slides the grid by at most S/2.
+is met by rounding Z, which slides the grid by at most S/2. Not covered: where the range comes from.
 """
 
 from __future__ import annotations

@@ -24,6 +24,7 @@ from quantnotes.ranges import finite_array
 
 Array = NDArray[Any]
 
+_MOST = 2**14  # order of the largest matrix that is written out: 2 GB
 _LARGEST = 64  # order of the largest matrix that `rotate` multiplies with
 
 
@@ -384,7 +385,7 @@ def hadamard(n: int) -> Array:
     Parameters
     ----------
     n : int
-        The order: 1, 12, 20 or 28 times a power of two.
+        The order: 1, 12, 20 or 28 times a power of two, at most 2**14.
 
     Returns
     -------
@@ -403,8 +404,13 @@ def hadamard(n: int) -> Array:
     array([[ 1.,  1.],
            [ 1., -1.]])
     """
+    size = as_int(n, "n")
+    if size > _MOST:
+        raise ValueError(
+            f"n must be at most {_MOST}, got {n}: the matrix has n * n entries; rotate needs none"
+        )
     h: Array = np.ones((1, 1))
-    for order in _orders(as_int(n, "n"), "n"):
+    for order in _orders(size, "n"):
         h = np.kron(h, _small_hadamard(order))
     return h
 

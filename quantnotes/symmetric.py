@@ -1,6 +1,7 @@
 """Symmetric parameters: a range becomes a scale alone, Z = 0 (the note, section 3).
 
 The note divides |rmax| by |qmax|; a larger negative side would overflow. Here it is the larger of both.
+Not covered: where the range comes from.
 """
 
 from __future__ import annotations

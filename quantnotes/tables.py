@@ -1,4 +1,7 @@
-"""Rows of text as an aligned table or as HTML: how ledgers and comparisons are shown."""
+"""Rows of text as an aligned table or as HTML: how ledgers and comparisons are shown.
+
+Not covered: numbers; who calls these functions formats them.
+"""
 
 from __future__ import annotations
 

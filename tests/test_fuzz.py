@@ -46,17 +46,24 @@ from quantnotes import (
     QuantParams,
     Range,
     asymmetric_params,
+    bias_correction,
+    choose_range,
     code_ledger,
     compare,
     dequantize,
     entropy_range,
+    equalize,
     fake_quantize,
     fixed_point_multiplier,
+    fold_batch_norm,
+    gptq,
+    hadamard,
     histogram_range,
     int_conv,
     int_matmul,
     ledger_table,
     load_params,
+    make_params,
     matmul_terms,
     minmax_range,
     mse_range,
@@ -66,8 +73,10 @@ from quantnotes import (
     quantize_bias,
     quantize_dynamic,
     requantize,
+    rotate,
     save_params,
     shortest_range,
+    smooth_factors,
     symmetric_params,
     unpack_int4,
 )
@@ -559,7 +568,7 @@ def pairs(found):
 @given(tensors, percentiles, axes, policies)
 def test_percentile_range(x, percentile, axis, nan):
     found = attempt(percentile_range, x, percentile, axis=axis, nan=nan)
-    if not isinstance(percentile, (int, float)) or not 0 <= percentile <= 100:
+    if isinstance(percentile, bool) or not isinstance(percentile, (int, float)) or not 0 <= percentile <= 100:
         return
     expected = ranges_of(x, axis, nan)
     assert (found is not REFUSED) == (expected is not None)
@@ -945,6 +954,104 @@ def test_int_conv(qx, qw, params, bias, strides, pads, dilations, groups):
         assert found.shape[:2] == (len(qx), len(qw))
         more = np.zeros(len(qw), np.int64) if bias is None else np.asarray(bias, np.int64)
         np.testing.assert_array_equal(int_conv(qx, qw, params, params, bias=more + 1, **geometry), found + 1)
+
+
+METHODS = {
+    "minmax": minmax_range,
+    "histogram": histogram_range,
+    "percentile": percentile_range,
+    "mse": mse_range,
+    "entropy": entropy_range,
+}
+
+
+@given(seldom(st.sampled_from(list(METHODS)), odd_scalars), tensors, any_grid, schemes, axes, policies)
+def test_choose_range(method, x, grid, scheme, axis, nan):
+    """The method's own function, where neither grid nor scheme is an argument of it."""
+    found = attempt(choose_range, method, x, grid, scheme, axis=axis, nan=nan)
+    if found is not REFUSED and method in ("minmax", "histogram", "percentile"):
+        own = Range(x.min, x.max) if isinstance(x, Histogram) and method == "minmax" else None
+        expected = own or METHODS[method](x, axis=axis, nan=nan)
+        np.testing.assert_array_equal(found, expected)
+
+
+@given(seldom(st.tuples(st.floats(-9, 0), st.floats(0, 9)), anything), any_grid, schemes)
+def test_make_params(bounds, grid, scheme):
+    found = attempt(make_params, bounds, grid, scheme)
+    if found is not REFUSED:
+        own = asymmetric_params if scheme == "asymmetric" else symmetric_params
+        assert found == own(*bounds, grid)
+
+
+# --- functions that move factors, and rounding that knows what follows --------------------------------------
+
+ROWS = np.random.default_rng(1).normal(size=(4, 12))
+matrices = seldom(st.just(ROWS) | st.just(ROWS[:2]) | st.just(ROWS.T.copy()), anything)
+columns = seldom(st.just(np.abs(ROWS).max(axis=0)) | st.just(np.ones(4)), anything)
+
+
+@given(
+    matrices,
+    matrices,
+    seldom(tensor_params() | any_grid, odd_scalars),
+    seldom(st.none() | st.floats(0, 9), odd_scalars),
+)
+def test_gptq(weight, inputs, params, damping):
+    found = attempt(gptq, weight, inputs, params, damping=damping)
+    if found is not REFUSED:
+        codes = found[0] if isinstance(params, IntGrid) else found
+        grid = params if isinstance(params, IntGrid) else params.grid
+        assert codes.shape == np.shape(weight)
+        assert codes.size == 0 or (grid.qmin <= codes.min() and codes.max() <= grid.qmax)
+
+
+@given(columns, matrices, seldom(st.floats(0, 1), odd_scalars))
+def test_smooth_factors(absmax, weight, alpha):
+    found = attempt(smooth_factors, absmax, weight, alpha)
+    if found is not REFUSED:
+        assert found.shape == np.shape(absmax)
+        assert (found > 0).all()
+        assert np.isfinite(found).all()
+
+
+@given(seldom(st.sampled_from([1, 2, 4, 12, 20, 56]), odd_scalars | st.integers(-9, 99)))
+def test_hadamard(n):
+    found = attempt(hadamard, n)
+    if found is not REFUSED:
+        np.testing.assert_array_equal(found @ found.T, n * np.eye(n))
+
+
+@given(matrices, seldom(st.none() | st.integers(0, 9), odd_scalars), st.booleans())
+def test_rotate(x, seed, inverse):
+    found = attempt(rotate, x, seed, inverse)
+    if found is not REFUSED and np.isfinite(found).all():
+        assert found.shape == np.shape(x)
+        np.testing.assert_allclose(
+            rotate(found, seed, not inverse), as_numbers(x).astype(found.dtype), atol=1e-5
+        )
+
+
+@given(matrices, seldom(st.none(), columns), columns, columns, columns, columns)
+def test_fold_batch_norm(weight, bias, gamma, beta, mean, var):
+    found = attempt(fold_batch_norm, weight, bias, gamma, beta, mean, var)
+    if found is not REFUSED:
+        assert found[0].shape == np.shape(weight)
+        assert found[1].shape == np.shape(weight)[:1]
+
+
+@given(matrices, seldom(st.none(), columns), matrices, seldom(st.just("relu"), odd_scalars))
+def test_equalize(first, bias, second, between):
+    found = attempt(equalize, first, bias, second, between=between)
+    if found is not REFUSED:
+        assert found[0].shape == np.shape(first)
+        assert found[2].shape == np.shape(second)
+
+
+@given(matrices, matrices, matrices)
+def test_bias_correction(weight, quantized, inputs):
+    found = attempt(bias_correction, weight, quantized, inputs)
+    if found is not REFUSED:
+        assert found.shape == np.shape(weight)[:1]
 
 
 int32s = number_arrays([np.dtype(t) for t in (np.int8, np.uint8, np.int16, np.int32)])

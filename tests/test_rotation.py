@@ -140,6 +140,7 @@ def test_nothing_passes_a_curve(before):
         (lambda: rotate(["a", "b"]), TypeError, "real numbers"),
         (lambda: rotate([1.0, 2.0], seed=1.5), TypeError, "seed"),
         (lambda: rotate([1.0, 2.0], seed=-1), ValueError, "seed"),
+        (lambda: hadamard(2**15), ValueError, "at most"),
         (lambda: hadamard(2.0), TypeError, "n must be an integer"),
         (lambda: smooth_factors([1.0], [[1.0, 2.0]]), ValueError, "shape"),
         (lambda: smooth_factors([[1.0]], [[1.0]]), ValueError, "shape"),

@@ -1,4 +1,7 @@
-"""Which layer is to blame: each layer quantized alone, and a float model beside a quantized one."""
+"""Which layer is to blame: each layer quantized alone, and a float model beside a quantized one.
+
+Not covered: layers that do harm only together with others.
+"""
 
 from __future__ import annotations
 

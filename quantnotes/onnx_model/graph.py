@@ -1,4 +1,7 @@
-"""A model as nodes that know their neighbours; constants and normalizations folded; sessions that run it."""
+"""A model as nodes that know their neighbours; constants and normalizations folded; sessions that run it.
+
+Not covered: what lies inside If, Loop and Scan, which stays as it is.
+"""
 
 from __future__ import annotations
 

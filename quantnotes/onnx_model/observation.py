@@ -1,4 +1,7 @@
-"""What a model's activations were on calibration data: one pass, a histogram for each tensor that matters."""
+"""What a model's activations were on calibration data: one pass, a histogram for each tensor that matters.
+
+Not covered: which data to calibrate with.
+"""
 
 from __future__ import annotations
 

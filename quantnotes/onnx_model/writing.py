@@ -1,7 +1,8 @@
 """A float model written in codes: QuantizeLinear and DequantizeLinear where an engine makes integers of them.
 
 A layer gets codes for its input, its weight, its bias and its output. The output's stand behind a ReLU, which
-the clip of the codes then replaces. Everything else stays in float.
+the clip of the codes then replaces. Everything else stays in float. Not covered: codes for what lies
+between layers, and float formats.
 """
 
 from __future__ import annotations
