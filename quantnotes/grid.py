@@ -1,7 +1,8 @@
 """Which integers may be used: the ground floor, on which everything else stands.
 
-A grid is a run of consecutive integers that contains 0 and something above it. Not
-covered: real numbers; scale and zero point live in :mod:`quantnotes.mapping`.
+A grid is a run of consecutive integers that contains 0 and something above it.
+
+Not covered: real numbers; scale and zero point live in :mod:`quantnotes.mapping`.
 """
 
 from __future__ import annotations
