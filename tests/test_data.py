@@ -220,6 +220,28 @@ def test_the_tool_rebuilds_the_neighbours_of_8_bits():
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+# --- images.csv ---------------------------------------------------------------------------------------------
+
+
+def test_every_number_of_images_has_its_row_in_each_draw(tool):
+    for package in ("onnx", "onnxruntime"):
+        pytest.importorskip(package)
+    tool = tool("make_images")
+    wanted = itertools.product(map(str, range(tool.DRAWS)), tool.METHODS, map(str, tool.IMAGES))
+    table = rows("images")
+    assert [(row["draw"], row["method"], row["images"]) for row in table] == list(wanted)
+    assert all(0 <= int(row["agree"]) <= tool.TESTED for row in table)
+    assert all(row["width"] == "1.000" for row in table if row["images"] == "256")
+
+
+def test_the_tool_rebuilds_a_draw_of_images():
+    for package in ("onnx", "onnxruntime"):
+        pytest.importorskip(package)
+    command = [sys.executable, str(TOOLS / "make_images.py"), "--check"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 # --- first_token.csv and clipping.csv -----------------------------------------------------------------------
 
 FIVE = ["English 1", "English 2", "Python", "German", "letter"]

@@ -23,6 +23,7 @@ _MODULES = {
     "04": "saturation",
     "05": "outliers",
     "06": "calibration",
+    "07": "calibration_data",
     "08": "integer",
     "09": "network",
     "10": "where_to_measure",
