@@ -1,4 +1,4 @@
-"""The table of other calibrators in notebook 06, computed again where they are installed."""
+"""The table of other calibrators in notebook 07, computed again where they are installed."""
 
 import importlib.util
 import json

@@ -1,6 +1,6 @@
 """What ONNX Runtime's and PyTorch's calibrators make of the same batches in several orders.
 
-    python tools/other_calibrators.py            # write the table that notebook 06 reads
+    python tools/other_calibrators.py            # write the table that notebook 07 reads
     python tools/other_calibrators.py --check    # compute what is installed, compare with the table
 
 ONNX Runtime comes with the extra `test`; PyTorch is asked only where it is installed. The batches are the

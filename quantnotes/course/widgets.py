@@ -166,7 +166,7 @@ def calibration_explorer() -> None:
 
 
 def ladder_explorer() -> None:
-    """Notebook 09: where on the way the upper end of a range is measured, with and without position 0."""
+    """Notebook 10: where on the way the upper end of a range is measured, with and without position 0."""
     names = ("gelu_output", "layernorm_output", "dense2_weight", "dense2_bias")
     gelu, entered, weight, bias = (samples.load(name).astype(np.float64) for name in names)
     gain, shift = (samples.load(f"layernorm2_{name}").astype(np.float64) for name in ("weight", "bias"))
