@@ -300,16 +300,21 @@ def count_bins(x: Array, bins: Bins, compute: DType, axis: int | None = None) ->
 
     The groups lie along `axis`; without it there is one. `x` holds no NaN, every element's bin is in reach.
     """
+    top = np.diff(bins.starts) - 1
+    homes = np.zeros(top.size, np.int64), np.clip(-bins.first, 0, top), top  # the bins that the piles are in
     for groups, block in _group_blocks(x, axis, compute):
         number = _bin_numbers(block, bins.k[groups, None], bins.first[groups, None])
         begin, end = bins.starts[groups.start], bins.starts[groups.stop]
-        number += bins.starts[groups, None] - begin
-        bins.counts[begin:end] += np.bincount(number.reshape(-1), minlength=end - begin)
-        for pile, value in zip(bins.piles, (bins.low[groups, None], 0, bins.high[groups, None]), strict=True):
-            same = block == value
-            pile[groups] += (
-                np.count_nonzero(same, axis=1) if len(same) > 1 else np.count_nonzero(same)
-            )  # fast
+        if len(block) > 1:
+            number += bins.starts[groups, None] - begin
+        counts = np.bincount(number.reshape(-1), minlength=end - begin)
+        bins.counts[begin:end] += counts
+        values = bins.low[groups, None], 0, bins.high[groups, None]
+        for pile, value, home in zip(bins.piles, values, homes, strict=True):
+            if counts[bins.starts[groups] - begin + home[groups]].any():
+                same = block == value
+                # Without an axis NumPy counts much faster.
+                pile[groups] += np.count_nonzero(same, axis=1) if len(same) > 1 else np.count_nonzero(same)
 
 
 def _group_blocks(x: Array, axis: int | None, compute: DType) -> Iterator[tuple[slice, Array]]:
@@ -341,4 +346,4 @@ def _bin_numbers(block: Array, k: Array, first: Array) -> NDArray[np.intp]:
     if not exact and (first < 0).any():
         work[(block < 0) & (work >= 0)] = -1
     work -= first.astype(work.dtype)
-    return work.astype(np.intp)
+    return work.astype(np.int32).astype(np.intp)  # in two steps: NumPy has no fast cast to 64 bits
