@@ -199,10 +199,10 @@ class Calibrator:
 
     Notes
     -----
-    While a group has at most `max_bins` distinct values the range is that of the method's own function on all
-    the data. With more, "minmax" still is; an end of "percentile" is farther out by at most the width of a
-    bin; "histogram" keeps at least its share; "mse" and "entropy"
-    choose among the edges of the bins.
+    "minmax", and "entropy" with 2048 bins, return what the method's own function returns for all the data; so
+    do "histogram" and "percentile" while a group has at most `max_bins` distinct values. With more, an end of
+    "percentile" is farther out by at most the width of a bin, and "histogram" keeps at least its share.
+    The squared error of "mse" is at most 1.02 times the function's, while bins are no wider than a step.
 
     Examples
     --------

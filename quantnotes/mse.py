@@ -89,7 +89,8 @@ def mse_range(
 
     A group of up to 4096 values is measured as it is. A longer one is first searched in its `Histogram`,
     and what came out best there, with min and max, is measured on the values. In a Histogram the values of
-    a bin are taken to be spread evenly over it; those that it holds exactly are priced exactly.
+    a bin are taken to be spread evenly over it; those that it holds exactly are priced exactly. While its
+    bins are no wider than a step, the error is at most 1.01 times that of min and max.
 
     Examples
     --------

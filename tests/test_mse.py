@@ -21,6 +21,7 @@ from quantnotes import (
     Range,
     asymmetric_params,
     code_ledger,
+    entropy_range,
     fake_quantize,
     minmax_range,
     mse_range,
@@ -297,3 +298,69 @@ def test_never_worse_than_another_method(name, scheme, dtype):
             other = squared_error(x, choose_range(method, x, grid, scheme), grid, scheme)
             assert found <= 1.005 * other + 1e-25, (grid, method)
         assert found <= 1.005 * squared_error(x, shortest_range(x), grid, scheme) + 1e-25
+
+
+@pytest.mark.parametrize("grid", [INT2, INT4, INT8, IntGrid(-1, 1)], ids=str)
+@pytest.mark.parametrize("data", ["integers", "one value", "mostly 0"])
+def test_no_clip_of_0(data, grid):
+    """It would send every value to 0: S has no such limit."""
+    x = {"integers": np.arange(-60, 61), "one value": np.array([7.0]), "mostly 0": np.r_[np.zeros(99), 1.0]}
+    for source in (x[data], Histogram().update(x[data])):
+        for scheme in SCHEMES:
+            low, high = mse_range(source, grid, scheme)
+            assert high - low > 0 or low > 0
+            assert fake_quantize(x[data].astype(float), SCHEMES[scheme](low, high, grid)).any()
+
+
+@pytest.mark.parametrize("method", [mse_range, entropy_range])
+def test_axes_and_blocks_are_as_each_alone(method):
+    x = np.random.default_rng(7).standard_t(3, (3, 70, 4)).astype(np.float32)
+    pairs = method(x, INT4, "symmetric", axis=(2, 0))
+    blocks = method(x, INT4, "symmetric", axis=1, block_size=32)
+    squares = method(x, INT4, "symmetric", axis=(0, 1), block_size=(2, 50))
+    assert (pairs.rmax.shape, blocks.rmax.shape, squares.rmax.shape) == ((4, 3), (3, 3, 4), (2, 2, 4))
+    for i in range(3):
+        for j in range(4):
+            assert pairs.rmax[j, i] == method(x[i, :, j], INT4, "symmetric").rmax
+            assert blocks.rmax[i, 2, j] == method(x[i, 64:, j], INT4, "symmetric").rmax
+    for j in range(4):
+        assert squares.rmax[0, 1, j] == method(x[:2, 50:, j], INT4, "symmetric").rmax
+        assert squares.rmax[1, 0, j] == method(x[2:, :50, j], INT4, "symmetric").rmax
+
+
+# --- from a histogram ---------------------------------------------------------------------------------------
+
+
+def streams(n):
+    """Data of n values, of many kinds."""
+    rng = np.random.default_rng(n)
+    normal = rng.standard_normal(n)
+    yield "normal", normal
+    yield "far from 0", 10 + normal
+    yield "relu", np.maximum(normal, 0)
+    yield "clipped at both ends", np.clip(2 * normal, -1, 1.3)
+    yield "clipped to 0 to 6", np.clip(6 * normal, 0, 6)
+    yield "half zeros", np.where(rng.random(n) < 0.5, 0, normal)
+    yield "lattice", np.round(normal * 7) / 7
+    yield "fine lattice", np.round(normal * 4000) / 4000
+    yield "two values", np.where(rng.random(n) < 0.5, 0.0, -10000.0)
+    yield "few values", rng.choice(rng.standard_normal(9), n)
+    yield "student", rng.standard_t(2, n)
+    yield "exponential", rng.exponential(size=n)
+    yield (
+        "piles and normals",
+        np.where(rng.random(n) < 0.4, rng.choice([-2.5, 0.0, 2.5], n), normal.clip(-2.5, 2.5)),
+    )
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+@pytest.mark.parametrize("n", [20, 300, 3000, 50_000])
+def test_from_a_histogram_never_1_percent_worse_than_minmax(n, scheme):
+    """Measured on the data themselves, while a bin is no wider than a step."""
+    for name, x in streams(n):
+        whole, coarse = Histogram().update(x), Histogram(64).update(x[: n // 2]).update(x[n // 2 :])
+        own = minmax_range(x)
+        for h, grid in ((whole, INT2), (whole, INT4), (whole, INT8), (coarse, INT2), (coarse, INT4)):
+            worst = squared_error(x, own, grid, scheme)
+            found = squared_error(x, mse_range(h, grid, scheme), grid, scheme)
+            assert found <= 1.01 * worst + 1e-25, (name, grid, h)
