@@ -229,7 +229,8 @@ class Calibrator:
         check_scheme(scheme)
         check_nan_policy(nan)
         check_codes(grid)
-        choose_range(method, [0.0], grid, scheme, **options)  # an option out of range is refused now
+        if method != "minmax":
+            choose_range(method, [0.0], grid, scheme, **options)  # what it does not take is refused now
         self.method, self.grid, self.scheme = method, grid, scheme
         self.nan, self.max_bins = nan, check_max_bins(max_bins)
         self._options = tuple(sorted(options.items()))
