@@ -278,6 +278,19 @@ def test_merging_saving_loading(tmp_path):
             om.Observation.load(tmp_path / name)
 
 
+def test_ranges_follow_what_is_observed_later():
+    """They are remembered, and forgotten when anything is added."""
+    model, some = small_network(), list(batches())
+    first, second = om.observe(model, some[:1]), om.observe(model, [{"x": 3 * some[1]["x"]}])
+    alone = om.ranges(first, "mse")
+    assert om.ranges(first, "mse") == alone
+    assert om.ranges(first, "percentile", percentile=90) != om.ranges(first, "percentile", percentile=99)
+    assert om.ranges(first.merge(second), "mse") == om.ranges(
+        om.observe(model, [some[0], {"x": 3 * some[1]["x"]}]), "mse"
+    )
+    assert om.ranges(first, "mse") != alone
+
+
 def test_ranges_need_no_second_pass():
     observation = om.observe(small_network(), batches())
     for method in ("minmax", "percentile", "mse", "entropy", "histogram"):

@@ -49,9 +49,11 @@ class Observation:
         self.histograms: dict[str, Histogram] = {}
         self.batches = 0
         self._sums: dict[str, Array] = {}  # of each channel, axis 1 or the last; with the count at the end
+        self._chosen: dict[tuple[Any, ...], Range] = {}  # what `ranges` has found
 
     def _take(self, name: str, x: Array, channel_axis: int | None) -> None:
         """Count the values of a tensor in one batch, and add its channels up."""
+        self._chosen.clear()
         self.histograms.setdefault(name, Histogram()).update(x)
         if channel_axis is not None and -x.ndim <= channel_axis < x.ndim:
             rows = np.moveaxis(x, channel_axis, -1).reshape(-1, x.shape[channel_axis])
@@ -84,6 +86,7 @@ class Observation:
             raise TypeError(f"other must be an Observation, got {type(other).__name__}")
         if self.batches and other.batches and self.histograms.keys() != other.histograms.keys():
             raise ValueError("the observations are of different models: their tensors have other names")
+        self._chosen.clear()
         for name, histogram in other.histograms.items():
             self.histograms[name] = self.histograms.get(name, Histogram(histogram.max_bins)) | histogram
         for name, total in other._sums.items():
@@ -264,8 +267,14 @@ def ranges(
         )
     if not observation.batches:
         raise ValueError("nothing has been observed: call observe first")
-    wanted = observation.histograms if names is None else {n: observation.histograms[n] for n in names}
-    return {name: choose_range(method, h, grid, scheme, **options) for name, h in wanted.items()}
+    found = {}
+    for name in observation.histograms if names is None else names:
+        key = (name, method, grid, scheme, *sorted(options.items()))
+        if key not in observation._chosen:
+            histogram = observation.histograms[name]
+            observation._chosen[key] = choose_range(method, histogram, grid, scheme, **options)
+        found[name] = observation._chosen[key]
+    return found
 
 
 def to_onnxruntime(observation: Observation, method: str = "mse", **options: Any) -> Any:
