@@ -288,6 +288,17 @@ def test_flow_joins_the_boxes_in_order():
     assert extents[-1].x1 <= ax.bbox.x1
 
 
+def test_scatter_names_the_points_it_is_asked_to():
+    ax = plots.scatter(
+        {"a": ([1, 2], [3, 1]), "b": ([5], [6])}, "weight, dB", "scores, dB", {"worst": (2, 1)}
+    )
+    assert [line_data(line) for line in ax.lines] == [([1, 2], [3, 1]), ([5], [6])]
+    assert len({line.get_marker() for line in ax.lines}) == len({line.get_color() for line in ax.lines}) == 2
+    assert [(text.get_text(), text.xy) for text in ax.texts] == [("worst", (2, 1))]
+    assert (labels(ax), legend(ax)) == (("weight, dB", "scores, dB"), ["a", "b"])
+    assert not plots.scatter({"a": ([1], [1])}, "x", "y").texts
+
+
 def test_strips_show_every_seed_and_the_mean():
     ax = plots.strips({"8": {"a": [1.0, 3.0], "b": [5.0, 5.0]}, "4": {"a": [2.0, 2.0], "b": [8.0, 1.0]}})
     dots, means = ax.collections[::2], ax.collections[1::2]

@@ -9,7 +9,7 @@ Not covered: pyplot and its global state.
 """
 
 from quantnotes.course.plots.calibration import comparison, distributions, dots, noises
-from quantnotes.course.plots.charts import bars, lines, predictions
+from quantnotes.course.plots.charts import bars, lines, predictions, scatter
 from quantnotes.course.plots.diagrams import flow
 from quantnotes.course.plots.frame import (
     CLIPPED,
@@ -82,6 +82,7 @@ __all__ = [
     "roofline",
     "rounding_rules",
     "sawtooth",
+    "scatter",
     "show",
     "sliding_grid",
     "staircase",

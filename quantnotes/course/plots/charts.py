@@ -138,3 +138,44 @@ def bars(table: Mapping[str, Mapping[str, float]], ylabel: str = "SQNR, dB", ax:
     ax.margins(y=0.12)
     ax.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
     return ax
+
+
+def scatter(
+    groups: Mapping[str, tuple[ArrayLike, ArrayLike]],
+    xlabel: str,
+    ylabel: str,
+    named: Mapping[str, tuple[float, float]] | None = None,
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw points, each group in a colour and with a marker of its own, some with their names.
+
+    Parameters
+    ----------
+    groups : mapping of str to (x, y)
+        The groups by name.
+    xlabel, ylabel : str
+        What stands at the axes.
+    named : mapping of str to (x, y), optional
+        Points to write a name beside.
+    ax : Axes, optional
+        Where to draw.
+
+    Returns
+    -------
+    Axes
+
+    Examples
+    --------
+    >>> scatter({"layers": ([1.0, 2.0], [3.0, 1.0])}, "weight, dB", "output, dB").get_xlabel()
+    'weight, dB'
+    """
+    ax = canvas(ax, 3.4)
+    for (name, (x, y)), (color, marker, _) in zip(groups.items(), _LOOKS, strict=False):
+        ax.plot(x, y, marker, color=color, ms=5, ls="", label=name)
+    for name, point in (named or {}).items():
+        ax.annotate(name, point, (5, 4), textcoords="offset points", fontsize=8)
+    ax.set(xlabel=xlabel, ylabel=ylabel)
+    ax.grid(color="#DDDDDD")
+    ax.set_axisbelow(True)
+    ax.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
+    return ax
