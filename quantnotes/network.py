@@ -518,11 +518,34 @@ def load_text_direction() -> TextDirection:
         layers += [Add(((), tuple(block)))] if i in (4, 6, 7, 8, 9, 11, 12) else block
     layers += [*_convolution("conv_last", activation="hard-swish"), MaxPool(2), AveragePool(), Flatten()]
     layers.append(Dense(_text_direction("fc_weights").T, _text_direction("fc_offset")))
-    grey = samples.load("text_lines_images").astype(np.float32)[:, None] / np.float32(127.5) - 1
-    written = np.arange(grey.shape[-1]) < samples.load("text_lines_widths")[:, None]
-    images = np.repeat(np.where(written[:, None, None], grey, np.float32(0)), 3, axis=1)
+    images = prepare_lines(samples.load("text_lines_images"), samples.load("text_lines_widths"))
     turned = samples.load("text_lines_turned")
     return TextDirection(tuple(layers), images[:64], turned[:64], images[64:], turned[64:])
+
+
+def prepare_lines(images: Array, widths: Array) -> Array:
+    """Make the text-direction classifier's input of lines of text.
+
+    Parameters
+    ----------
+    images : ndarray of uint8, shape (n, height, width)
+        Grey, 0 black.
+    widths : ndarray of int, shape (n,)
+        How many columns a line fills.
+
+    Returns
+    -------
+    ndarray of float32, shape (n, 3, height, width)
+        From -1 to 1; 0 to the right of a line. The three channels are equal.
+
+    Examples
+    --------
+    >>> prepare_lines(np.array([[[0, 255, 9]]], np.uint8), np.array([2]))[0, 0]
+    array([[-1.,  1.,  0.]], dtype=float32)
+    """
+    grey = images.astype(np.float32)[:, None] / np.float32(127.5) - 1
+    written = np.arange(images.shape[-1]) < widths[:, None]
+    return np.repeat(np.where(written[:, None, None], grey, np.float32(0)), 3, axis=1)
 
 
 def _text_direction(name: str) -> Array:

@@ -3,13 +3,16 @@
 import math
 import subprocess
 import sys
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 import pytest
 
-from quantnotes import course
+from quantnotes import course, samples
 from quantnotes.course import spread, spread_table, table
+from quantnotes.course.classifier import convolutions, replace_convolutions
+from quantnotes.network import fold, load_text_direction, run_float
 
 
 def test_names_load_on_first_use():
@@ -189,3 +192,31 @@ def test_a_spread_needs_something_to_run_over():
         spread_table(lambda bits, seed: bits, bits=[8])
     with pytest.raises(ValueError, match="returns 2 numbers: name them by columns="):
         spread_table(lambda seed: (1, 2), seeds=[0])
+
+
+# --- classifier ---------------------------------------------------------------------------------------------
+
+
+def test_convolutions_have_the_names_of_the_file():
+    found = convolutions(load_text_direction().network)
+    assert len(found) == 53
+    for name, conv in found.items():
+        np.testing.assert_array_equal(conv.weight, samples.load(f"text_direction_{name}_weights"))
+
+
+def test_a_convolution_is_replaced_where_it_stands():
+    """In a branch too, and the rest stays."""
+    lines = load_text_direction()
+    network, x = fold(lines.network), lines.images[:2]
+    old = convolutions(network)
+    np.testing.assert_array_equal(
+        run_float(replace_convolutions(network, old), x)[-1], run_float(network, x)[-1]
+    )
+    for name in ("conv2_se_1", "conv_last"):
+        conv = old[name]
+        new = replace(conv, weight=2 * conv.weight)
+        changed = convolutions(replace_convolutions(network, {name: new}))
+        assert [n for n in old if changed[n] is not old[n]] == [name]
+        assert convolutions(network) == old
+    with pytest.raises(ValueError, match="no convolution 'conv13'"):
+        replace_convolutions(network, {"conv13": new})
