@@ -5,12 +5,23 @@ import importlib
 import itertools
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from quantnotes import INT8, asymmetric_params, fake_quantize, minmax_range, percentile_range, samples
+from quantnotes import (
+    INT8,
+    INT8_NARROW,
+    asymmetric_params,
+    fake_quantize,
+    minmax_range,
+    percentile_range,
+    samples,
+    symmetric_params,
+)
+from quantnotes.network import fold, load_text_direction, run_float
 
 ROOT = Path(__file__).parent.parent
 TOOLS = ROOT / "tools"
@@ -288,3 +299,39 @@ def test_the_tool_rebuilds_both_tables():
     command = [sys.executable, str(TOOLS / "make_outliers.py"), "--check"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+# --- layers.csv and cures.csv -------------------------------------------------------------------------------
+
+
+def test_a_layer_alone_follows_from_the_samples():
+    """conv2_expand with one scale, on the lines of the first draw: its decibels, and how much is a shift."""
+    lines = load_text_direction()
+    network = fold(lines.network)
+    conv = network[2]
+    params = symmetric_params(*minmax_range(conv.weight), INT8_NARROW)
+    entering = run_float(network[:2], lines.heldout[:40])[-1]
+    plain = replace(conv, relu=False)
+    exact = plain(entering)
+    error = replace(plain, weight=fake_quantize(conv.weight, params, dtype=np.float64))(entering) - exact
+    keys = {"draw": "0", "layer": "conv2_expand", "scale": "one"}
+    (row,) = [row for row in rows("layers") if keys.items() <= row.items()]
+    db_found = 10 * np.log10(np.sum(exact**2) / np.sum(error**2))
+    assert db_found == pytest.approx(float(row["layer_db"]), abs=0.02)
+    shift = np.sum(error.mean(axis=(0, 2, 3)) ** 2) / np.sum(np.mean(error**2, axis=(0, 2, 3)))
+    assert shift == pytest.approx(float(row["shift"]), abs=2e-3)
+
+
+@pytest.mark.parametrize("name", ["cures"])
+def test_settings_are_there_for_three_draws(name):
+    found = rows(name)
+    by_draw = [[row["setting"] for row in found if row["draw"] == draw] for draw in "012"]
+    assert by_draw[0] == by_draw[1] == by_draw[2]
+    assert len(set(by_draw[0])) == len(by_draw[0]) == len(found) / 3
+    assert all(0 <= int(row[key]) <= 400 for row in found for key in ("agree", "right"))
+
+
+@pytest.mark.parametrize(("name", "layers"), [("layers", 54)])
+def test_layers_are_there_for_three_draws_and_both_scales(name, layers):
+    found = [(row["draw"], row["scale"], row["layer"]) for row in rows(name)]
+    assert len(set(found)) == len(found) == 3 * 2 * layers
