@@ -27,6 +27,7 @@ _MODULES = {
     "08": "integer",
     "09": "network",
     "10": "where_to_measure",
+    "11": "convolution",
     "16": "museum",
     "17": "speed",
 }
