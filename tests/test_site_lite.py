@@ -71,7 +71,12 @@ def test_anything_else_is_no_source(tmp_path):
 def test_the_lock_knows_wheels_and_what_they_need(tmp_path):
     with zipfile.ZipFile(tmp_path / "My_Notes-1.0-py3-none-any.whl", "w") as archive:
         archive.writestr("my_notes/__init__.py", "")
-        needs = ["numpy>=2", "unknown", 'matplotlib; extra == "notebooks"', 'colorama; sys_platform == "win32"']
+        needs = [
+            "numpy>=2",
+            "unknown",
+            'matplotlib; extra == "notebooks"',
+            'colorama; sys_platform == "win32"',
+        ]
         lines = ["Name: My_Notes", "Version: 1.0", *(f"Requires-Dist: {need}" for need in needs)]
         archive.writestr("my_notes-1.0.dist-info/METADATA", "\n".join(lines) + "\n")
     lock = site_lite.lock_of(tmp_path, "elsewhere/")["packages"]

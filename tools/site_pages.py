@@ -251,7 +251,7 @@ def write_colab(folder: Path, where: str) -> None:
         '    %pip install --quiet "/content/repository[notebooks]"',
         "    %cd /content/repository/notebooks",
     ]
-    first = {"cell_type": "code", "execution_count": None, "id": "colab", "metadata": {}, "outputs": []}
+    first: Cell = {"cell_type": "code", "execution_count": None, "id": "colab", "metadata": {}, "outputs": []}
     for path in notebooks():
         notebook = json.loads(path.read_text(encoding="utf-8"))
         notebook["cells"].insert(0, first | {"source": "\n".join(lines)})
