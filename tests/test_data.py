@@ -301,7 +301,7 @@ def test_the_tool_rebuilds_both_tables():
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-# --- layers.csv and cures.csv -------------------------------------------------------------------------------
+# --- layers.csv and cures.csv, whole_model.csv and blame.csv ------------------------------------------------
 
 
 def test_a_layer_alone_follows_from_the_samples():
@@ -322,7 +322,7 @@ def test_a_layer_alone_follows_from_the_samples():
     assert shift == pytest.approx(float(row["shift"]), abs=2e-3)
 
 
-@pytest.mark.parametrize("name", ["cures"])
+@pytest.mark.parametrize("name", ["cures", "whole_model"])
 def test_settings_are_there_for_three_draws(name):
     found = rows(name)
     by_draw = [[row["setting"] for row in found if row["draw"] == draw] for draw in "012"]
@@ -331,7 +331,7 @@ def test_settings_are_there_for_three_draws(name):
     assert all(0 <= int(row[key]) <= 400 for row in found for key in ("agree", "right"))
 
 
-@pytest.mark.parametrize(("name", "layers"), [("layers", 54)])
+@pytest.mark.parametrize(("name", "layers"), [("layers", 54), ("blame", 54)])
 def test_layers_are_there_for_three_draws_and_both_scales(name, layers):
     found = [(row["draw"], row["scale"], row["layer"]) for row in rows(name)]
     assert len(set(found)) == len(found) == 3 * 2 * layers
