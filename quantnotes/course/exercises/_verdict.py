@@ -28,6 +28,7 @@ _MODULES = {
     "09": "network",
     "10": "where_to_measure",
     "11": "convolution",
+    "12": "whole_model",
     "16": "museum",
     "17": "speed",
 }
