@@ -19,8 +19,9 @@ import dask.array as da
 
 from quantnotes.calibration import Calibrator
 from quantnotes.checks import NanPolicy, check_nan_policy
+from quantnotes.codebook import Codes
 from quantnotes.granularity import Axis, Granularity
-from quantnotes.grid import INT8, IntGrid
+from quantnotes.grid import INT8
 from quantnotes.histogram import Histogram
 from quantnotes.mapping import QuantParams
 from quantnotes.mse import Scheme
@@ -67,7 +68,7 @@ def histogram(x: Any, max_bins: int = 2048, *, nan: NanPolicy = "raise") -> Hist
 def calibrate(
     x: Any,
     method: str = "minmax",
-    grid: IntGrid = INT8,
+    grid: Codes = INT8,
     scheme: Scheme = "asymmetric",
     *,
     axis: Axis = None,
