@@ -29,7 +29,6 @@ Scheme = Literal["asymmetric", "symmetric"]
 Array = NDArray[Any]
 
 _DIRECT = 4096  # values of a row that are searched as they are; a longer row first by its histogram
-_FINALISTS = 16  # candidates that a longer row is measured with
 _CELLS = 1 << 18  # candidates times groups at once: what the search needs stays in the cache
 _TINY = 2.0**-60  # a scale that no longer shows beside a magnitude of 1
 
@@ -147,7 +146,11 @@ def ranges_of(masses: Masses, grid: Codes = INT8, scheme: Scheme = "asymmetric")
         groups = _groups(
             part.low[part.starts[:-1]], (part.low + part.width)[part.starts[1:] - 1], grid, scheme
         )
-        results.append(_finalists(groups, _price_of_masses(part, groups.exponent)))
+        price = _price_of_masses(part, groups.exponent)
+        # Of n values spread over bins the error is known to about 1 / sqrt(n).
+        spread = np.add.reduceat(part.count * (part.width > 0), part.starts[:-1])
+        trust = np.where(spread > 0, 1 - 1 / np.sqrt(np.maximum(spread, 1)), 1.0)
+        results.append(_best_of(groups, price, _finalists(groups, price), trust))
     low, high = (np.concatenate([ends[:, 0] for ends in side]) for side in zip(*results, strict=True))
     return low, high
 
@@ -182,11 +185,13 @@ def _ranges_of_rows(rows: Array, grid: IntGrid, scheme: Scheme) -> Ends:
     return ends[0], ends[1]
 
 
-def _best_of(groups: _Groups, price: Price, candidates: Ends) -> Ends:
-    """Return the best of min and max and some candidates."""
+def _best_of(groups: _Groups, price: Price, candidates: Ends, trust: Array | float = 1.0) -> Ends:
+    """Return the best of min and max, the error of which counts `trust` times, and some candidates."""
     own = groups.ends(np.ones((len(groups.low), 1, 2)), 0.0)
     low, high = (np.concatenate(pair, axis=1) for pair in zip(own, candidates, strict=True))
-    best = np.argmin(_errors(price, *groups.codes(low, high)), axis=1)[:, None]
+    error = _errors(price, *groups.codes(low, high))
+    error[:, 0] *= trust
+    best = np.argmin(error, axis=1)[:, None]
     return np.take_along_axis(low, best, 1), np.take_along_axis(high, best, 1)
 
 
@@ -223,7 +228,7 @@ def _plan(grid: IntGrid, scheme: Scheme) -> _Plan:
         number = 32 if fine else 16
         first = _pairs(np.arange(number, -1, -1))
         near = _pairs(offsets)
-    starts, looks = (6, 3) if fine else (4, 3 if scheme == "symmetric" else 2)
+    starts, looks = 6, 4
     return _Plan(first / number, near[near.any(axis=1)], starts, looks, 1 / number)
 
 
@@ -253,10 +258,13 @@ class _Groups(NamedTuple):
         # Data on one side of 0 have one end to search: the other factor cuts the steps there into finer ones.
         only_above = np.maximum(above - (1 - below) * step, 0)
         only_below = np.maximum(below - (1 - above) * step, 0)
+        # It runs between min and max, which may be close together and far from 0.
         positive, negative = self.low >= 0, self.high <= 0
-        low = np.where(positive, self.low, self.low * np.where(negative, only_below, below))
-        high = np.where(negative, self.high, self.high * np.where(positive, only_above, above))
-        return np.minimum(low, self.high), np.maximum(high, self.low)
+        near_low, near_high = np.maximum(self.low, 0), np.minimum(self.high, 0)
+        low = near_high + (self.low - near_high) * np.where(negative, only_below, below)
+        high = near_low + (self.high - near_low) * np.where(positive, only_above, above)
+        low, high = np.where(positive, self.low, low), np.where(negative, self.high, high)
+        return np.clip(low, self.low, self.high), np.clip(high, self.low, self.high)
 
     def codes(self, low: Array, high: Array) -> tuple[Array, Array, Array]:
         """Return S in units of 2**exponent, and the smallest and largest code less Z, as the scheme has them.

@@ -264,6 +264,9 @@ def odd_data():
     yield "few values", rng.choice(rng.standard_normal(7), 3000)
     yield "three values", rng.choice([-1.0, 0.0, 3.7], 300)
     yield "far from 0", rng.normal(10, 1, 3000)
+    yield "narrow, and far from 0", rng.normal(4.3127, 0.001, 6000)
+    yield "narrow, and below 0", rng.normal(-70, 0.01, 3000)
+    yield "piles, and one very far", np.append(np.clip(2 * normal, -1, 1.3), 13.6)
     yield "below 0", rng.normal(-5, 0.3, 6000)
     yield "one 0", np.append(rng.normal(5, 0.3, 3000), 0.0)
     yield "two bells", np.concatenate([rng.normal(-4, 0.5, 2000), rng.normal(9, 1, 1000)])
@@ -340,7 +343,7 @@ def streams(n):
     yield "relu", np.maximum(normal, 0)
     yield "clipped at both ends", np.clip(2 * normal, -1, 1.3)
     yield "clipped to 0 to 6", np.clip(6 * normal, 0, 6)
-    yield "half zeros", np.where(rng.random(n) < 0.5, 0, normal)
+    yield "half zeros", 37 * np.where(rng.random(n) < 0.5, 0, normal)
     yield "lattice", np.round(normal * 7) / 7
     yield "fine lattice", np.round(normal * 4000) / 4000
     yield "two values", np.where(rng.random(n) < 0.5, 0.0, -10000.0)
@@ -354,7 +357,7 @@ def streams(n):
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
-@pytest.mark.parametrize("n", [20, 300, 3000, 50_000])
+@pytest.mark.parametrize("n", [20, 300, 3000, 4524, 50_000])
 def test_from_a_histogram_never_1_percent_worse_than_minmax(n, scheme):
     """Measured on the data themselves, while a bin is no wider than a step."""
     for name, x in streams(n):
