@@ -119,7 +119,10 @@ def apart(first, others):
     return quantized
 
 
-APART = {"99.99 % at 0": apart("99.99 %", "min-max"), "99.99 % but at 0": apart("min-max", "99.99 %")}
+APART = {
+    "99.99 % at 0": apart("99.99 %", "min-max"),
+    "99.99 % except position 0": apart("min-max", "99.99 %"),
+}
 RANGES = [*QUANTIZED, *APART]
 
 

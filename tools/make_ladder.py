@@ -55,7 +55,7 @@ QUANTIZERS: dict[str, Quantizer] = {
     },
     "each token": per_token,
     "99.99 % at 0": partial(apart, CLIPPED, MINMAX),
-    "99.99 % but at 0": partial(apart, MINMAX, CLIPPED),
+    "99.99 % except position 0": partial(apart, MINMAX, CLIPPED),
 }
 Row = dict[str, str]
 

@@ -33,7 +33,7 @@ from quantnotes import IntGrid, asymmetric_params, fake_quantize, minmax_range, 
 
 TABLE = TOOLS.parent / "notebooks" / "data" / "neighbours.csv"
 BITS = (8, 7, 6, 5, 4)
-RANGES = ("min-max", "99.99 %", "99.9 %", "99 %", "99.99 % but at 0", "each token")
+RANGES = ("min-max", "99.99 %", "99.9 %", "99 %", "99.99 % except position 0", "each token")
 GROUP = 3  # sentences that say the same
 Row = dict[str, str]
 Hook = Callable[[int, str, Array], Array]  # layer, tensor, values
@@ -86,7 +86,7 @@ def quantizer(name: str, bits: int, seen: dict[tuple[int, str], Array]) -> Hook:
             return fake_quantize(x, params, dtype=np.float64)
         place = layer, tensor
         got = fake_quantize(x, asymmetric_params(*chosen[place], grid), dtype=np.float64)
-        if name.endswith("but at 0"):
+        if name.endswith("except position 0"):
             got[:1] = fake_quantize(x[:1], asymmetric_params(*whole[place], grid), dtype=np.float64)
         return got
 
