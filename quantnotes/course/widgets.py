@@ -158,8 +158,8 @@ def calibration_explorer() -> None:
 
     explore(
         draw,
-        "Against the clip, rounding noise rises and clipping noise falls; with 8 bits their sum is least near "
-        "4. The chosen clip of 2.5 lies further left, where clipping noise is nearly all of it.",
+        "Against the clip, rounding noise rises and clipping noise falls; with 8 bits their sum is least "
+        "near 4. The chosen clip of 2.5 lies further left, where clipping noise is nearly all of it.",
         bits=slider("bits", 8, 2, 8, 1),
         clip=slider("clip (in σ)", 2.5, 0.5, 5.0, 0.1),
     )
