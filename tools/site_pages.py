@@ -28,7 +28,7 @@ ROOT = Path(__file__).parent.parent
 NOTEBOOKS = ROOT / "notebooks"
 PAGES = ROOT / "site"
 
-FIRST_VISIT = 30  # megabytes that the browser loads until the first cell has run, as measured
+FIRST_VISIT = 40  # megabytes that the browser loads until the first cell has run, as measured
 
 Cell = dict[str, Any]
 
@@ -326,7 +326,7 @@ def reference(subject: Subject) -> str:
         pieces.append(listed(quantnotes, names))
     for name in subject.own:
         title = f"quantnotes.{name}"
-        opening = re.sub(r"`+", "``", inspect.getdoc(module(name)) or "")
+        opening = re.sub(r"(?::\w+:)?`+([^`]+)`+", r"``\1``", inspect.getdoc(module(name)) or "")
         pieces.append(f"{title}\n{'-' * len(title)}\n\n{opening}\n\n" + listed(module(name), own_names(name)))
     return "\n\n".join(pieces) + "\n"
 
