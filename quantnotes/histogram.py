@@ -50,7 +50,7 @@ class Masses(NamedTuple):
     low: NDArray[np.float64]
     width: NDArray[np.float64]
     count: NDArray[np.int64]  # type: ignore[assignment]  # a tuple has a method of this name
-    starts: NDArray[np.int64]
+    starts: NDArray[np.intp]
 
 
 class Points(NamedTuple):
@@ -58,7 +58,7 @@ class Points(NamedTuple):
 
     values: NDArray[np.float64]
     weights: NDArray[np.int64]
-    starts: NDArray[np.int64]  # one more than there are groups
+    starts: NDArray[np.intp]  # one more than there are groups
 
     @classmethod
     def none(cls, groups: int) -> Points:
@@ -242,14 +242,14 @@ class Stack:
     __hash__ = None  # type: ignore[assignment]
 
 
-def _starts(sizes: Array) -> NDArray[np.int64]:
+def _starts(sizes: Array) -> NDArray[np.intp]:
     """Return where each run of some sizes begins, and after them where the last one ends."""
-    starts = np.zeros(len(sizes) + 1, np.int64)
-    np.cumsum(sizes, dtype=np.int64, out=starts[1:])
+    starts = np.zeros(len(sizes) + 1, np.intp)
+    np.cumsum(sizes, dtype=np.intp, out=starts[1:])
     return starts
 
 
-def _groups(starts: NDArray[np.int64]) -> NDArray[np.intp]:
+def _groups(starts: NDArray[np.intp]) -> NDArray[np.intp]:
     """Return the number of the run that each entry belongs to."""
     return np.repeat(np.arange(starts.size - 1), np.diff(starts).astype(np.intp))
 
