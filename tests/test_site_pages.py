@@ -1,4 +1,4 @@
-"""What the site's pages are laid out from: nothing of a notebook is lost, nothing of the library is left out."""
+"""The parts of the site that need no browser: contents, solutions, links, the kernel's settings and files."""
 
 import json
 import re
