@@ -43,7 +43,7 @@ class Masses(NamedTuple):
         In the unit of the data.
     count : ndarray of int64, shape (entries,)
         Never 0.
-    starts : ndarray of int64, shape (groups + 1,)
+    starts : ndarray of intp, shape (groups + 1,)
         Where each group begins, and after them the number of entries.
     """
 
@@ -203,7 +203,7 @@ class Stack:
         """Return all that is known of the values: single ones, and bins elsewhere."""
         if self.exact.all():
             values, weights, starts = self.points
-            return Masses(values.copy(), np.zeros(values.size), weights.copy(), starts.copy())
+            return Masses(values.copy(), np.zeros(values.size), weights.copy(), starts.astype(np.intp))
         bins, low, high = self.bins, self.bins.low, self.bins.high
         binned = np.flatnonzero(np.diff(bins.starts))
         begin, last = bins.starts[binned], bins.starts[binned + 1] - 1
