@@ -2,6 +2,7 @@
 
 import ast
 import inspect
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -73,7 +74,9 @@ def test_mypy_reads_the_names(tmp_path):
         "--follow-imports=silent",
         file,
     ]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+    # An editable installation is found by a hook that mypy does not follow.
+    environment = {**os.environ, "MYPYPATH": str(INIT.parent.parent)}
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment)
     revealed = [line.split("Revealed type is ")[1] for line in done.stdout.splitlines() if "Revealed" in line]
     assert len(revealed) == 2, done.stdout
     assert "quantnotes.ranges.Range" in revealed[0]
