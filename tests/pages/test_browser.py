@@ -85,7 +85,7 @@ def wait_for(address, server, log):
 @pytest.fixture
 def page(browser, request):
     page = browser.new_page(viewport={"width": 1280, "height": 900})
-    page.set_default_timeout(60_000)
+    page.set_default_timeout(240_000)  # a guard against hanging, for a busy machine
     yield page
     report = getattr(request.node, "report", None)
     if report is None or report.failed:
