@@ -515,7 +515,8 @@ keeps = st.floats(0, 1, exclude_min=True) | st.sampled_from([1, 0.5, np.float32(
 def test_histogram_range(x, keep, bins, axis, nan):
     found = attempt(histogram_range, x, keep, bins, axis=axis, nan=nan)
     if (
-        isinstance(keep, (int, float, np.floating))
+        not isinstance(keep, bool)
+        and isinstance(keep, (int, float, np.floating))
         and 0 < keep <= 1
         and is_whole(bins)
         and 1 <= bins <= 2**24
