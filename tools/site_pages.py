@@ -142,11 +142,6 @@ def read(path: Path) -> Any:
     return notebook
 
 
-def title_of(path: Path) -> str:
-    """Return the heading that a notebook opens with."""
-    return str(read(path)["cells"][0]["source"].splitlines()[0].removeprefix("# "))
-
-
 def markdown(text: str) -> Cell:
     """Make a cell of Markdown."""
     return {"cell_type": "markdown", "metadata": {}, "source": text}

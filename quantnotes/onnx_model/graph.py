@@ -99,10 +99,6 @@ class Graph:
         return graph
 
     @property
-    def opset(self) -> int:
-        return max(int(o.version) for o in self.model.opset_import if o.domain in _STANDARD)
-
-    @property
     def inputs(self) -> list[str]:
         return [i.name for i in self.model.graph.input]
 
