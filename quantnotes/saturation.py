@@ -167,7 +167,7 @@ class LedgerTable:
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        return html_table(self._rows(), head=True)
+        return html_table(self._rows(), head=True, right=True)
 
 
 def _ranks(quotient: NDArray[Any], zero_point: NDArray[Any], grid: Codes) -> NDArray[Any]:

@@ -6,8 +6,11 @@ Not covered: numbers; who calls these functions formats them.
 from __future__ import annotations
 
 import html
+import re
 from collections.abc import Sequence
 
+_SHORT = 14  # characters of a cell that stays on one line
+_BRACKETS = re.compile(r"\([^()]{,24}\)")
 _STYLES = {False: ' style="text-align: left"', True: ' style="text-align: right"'}
 
 
@@ -23,14 +26,11 @@ def percent(share: float, digits: int = 1) -> str:
 
 def text_table(rows: Sequence[tuple[str, ...]], right: bool | Sequence[bool] = False) -> str:
     """Align the cells of each column: to the right all but the first, or those columns that `right` marks."""
-    marks = (len(rows[0]) * [right] if isinstance(right, bool) else list(right)) if rows else []
-    if isinstance(right, bool):
-        marks[:1] = [False]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join(
         "  ".join(
             cell.rjust(width) if mark else cell.ljust(width)
-            for cell, width, mark in zip(row, widths, marks, strict=True)
+            for cell, width, mark in zip(row, widths, _marks(right, len(row)), strict=True)
         ).rstrip()
         for row in rows
     )
@@ -39,22 +39,33 @@ def text_table(rows: Sequence[tuple[str, ...]], right: bool | Sequence[bool] = F
 def html_table(
     rows: Sequence[tuple[str, ...]],
     head: bool = False,
-    right: Sequence[bool] | None = None,
+    right: bool | Sequence[bool] = False,
     caption: str = "",
 ) -> str:
-    """Write the rows as an HTML table; with `head`, the first one is the heading.
+    """Write the rows as an HTML table, aligned as in :func:`text_table`; with `head`, the first is its head.
 
-    `right` says which columns stand to the right, the others then to the left; without it, the page decides.
+    A short cell, and what a cell has in brackets, stay on one line.
     """
-    styles = [""] * len(rows[0]) if right is None else [_STYLES[mark] for mark in right]
 
     def row(cells: Sequence[str], top: bool) -> str:
         tags = ["th" if top or not i else "td" for i in range(len(cells))]
         inside = (
-            f"<{tag}{style}>{html.escape(cell)}</{tag}>"
-            for tag, style, cell in zip(tags, styles, cells, strict=True)
+            f"<{tag}{_STYLES[mark]}>{_whole(html.escape(cell))}</{tag}>"
+            for tag, mark, cell in zip(tags, _marks(right, len(cells)), cells, strict=True)
         )
         return f"<tr>{''.join(inside)}</tr>"
 
     above = f"<caption>{html.escape(caption)}</caption>" if caption else ""
     return f"<table>{above}{''.join(row(cells, head and not i) for i, cells in enumerate(rows))}</table>"
+
+
+def _marks(right: bool | Sequence[bool], columns: int) -> Sequence[bool]:
+    """Return which columns stand to the right."""
+    return [right and i > 0 for i in range(columns)] if isinstance(right, bool) else right
+
+
+def _whole(cell: str) -> str:
+    """Put spaces that break no line into a short cell, and between brackets."""
+    if len(cell) <= _SHORT:
+        return cell.replace(" ", "&nbsp;")
+    return _BRACKETS.sub(lambda found: found[0].replace(" ", "&nbsp;"), cell)

@@ -177,13 +177,22 @@ def test_a_perfect_hunt():
 def test_catalogue_lists_every_label():
     shown = museum.catalogue()
     assert shown.specimens == ALL
-    text, page = str(shown), shown._repr_html_()
+    text, page = str(shown), shown._repr_html_().replace("&nbsp;", " ")
     assert page.count("<tr>") == 1 + len(ALL)
     for specimen in ALL:
-        for label in (specimen.name, specimen.mistake, specimen.effect, specimen.report or ""):
+        for label in (specimen.name, specimen.mistake, specimen.effect):
             assert label in text
             assert html.escape(label) in page
+        assert specimen.report is None or specimen.report in text
     assert museum.catalogue("clipping").specimens == specimens("clipping")
+
+
+def test_the_page_of_the_catalogue_links_every_report():
+    page = museum.catalogue()._repr_html_()
+    places = {place for s in ALL if s.report for place in re.findall(r"[^\s,]+#\d+", s.report)}
+    assert set(re.findall(r'<a href="https://github.com/([^"]+)/issues/(\d+)">', page)) == {
+        tuple(place.split("#")) for place in places
+    }
 
 
 # --- the gate -----------------------------------------------------------------------------------------------

@@ -320,7 +320,7 @@ class Comparison:
 
     def _repr_html_(self) -> str:
         words = "".join(f"<p>{html.escape(line)}</p>" for line in self.recommendation.splitlines())
-        return html_table(self._rows(), head=True) + words
+        return html_table(self._rows(), head=True, right=True) + words
 
 
 def _name(trial: Trial, always: bool = False) -> str:

@@ -98,7 +98,7 @@ class Survey:
 
     def _repr_html_(self) -> str:
         words = "".join(f"<p>{html.escape(note)}</p>" for note in self._notes())
-        return html_table(self._rows(), head=True) + words
+        return html_table(self._rows(), head=True, right=True) + words
 
 
 @overload

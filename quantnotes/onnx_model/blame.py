@@ -172,7 +172,7 @@ class Sensitivity:
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        return html_table(self._cells(), head=True)
+        return html_table(self._cells(), head=True, right=True)
 
 
 def sensitivity(
@@ -326,7 +326,7 @@ class Report:
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        return html_table(self._cells(), head=True)
+        return html_table(self._cells(), head=True, right=True)
 
 
 def report(model: Model, quantized: Model, batches: Iterable[Batch]) -> Report:

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from quantnotes.course.museum.cases import Specimen
 from quantnotes.tables import html_table
 
-_COLUMNS = ("", "what is wrong", "what it does", "met in")
+_HEADS = ("what is wrong", "what it does", "met in")
+_REPORT = re.compile(r"([\w.-]+/[\w.-]+)#(\d+)")
 
 
 @dataclass(frozen=True, repr=False)
@@ -32,19 +33,21 @@ class Catalogue:
 
     specimens: tuple[Specimen, ...]
 
-    def _rows(self) -> list[tuple[str, str, str, str]]:
-        return [(s.name, s.mistake, s.effect, s.report or "") for s in self.specimens]
-
     def __str__(self) -> str:
         lines = []
-        for name, *texts in self._rows():
-            lines.append(name)
-            lines += [f"    {head}: {text}" for head, text in zip(_COLUMNS[1:], texts, strict=True) if text]
+        for specimen in self.specimens:
+            texts = (specimen.mistake, specimen.effect, specimen.report)
+            lines.append(specimen.name)
+            lines += [f"    {head}: {text}" for head, text in zip(_HEADS, texts, strict=True) if text]
         return "\n".join(lines)
 
     def __repr__(self) -> str:
         return str(self)
 
     def _repr_html_(self) -> str:
-        left = ' style="text-align: left"'  # JupyterLab sets cells to the right
-        return re.sub("<(t[hd])>", rf"<\1{left}>", html_table([_COLUMNS, *self._rows()], head=True))
+        rows = [
+            (s.name, s.mistake, f"{s.effect} ({_HEADS[2]} {s.report})" if s.report else s.effect)
+            for s in self.specimens
+        ]
+        page = html_table([("", *_HEADS[:2]), *rows], head=True)
+        return _REPORT.sub(r'<a href="https://github.com/\1/issues/\2">\g<0></a>', page)
