@@ -138,7 +138,7 @@ def bins_added_by_number(right: Any, self: Any, other: Any) -> Any:
     apart = np.floor(self.min / width) - np.floor(other.min / width) if self.n and other.n else 0.0
     if apart == 0:
         return right(self, other)
-    moved = np.repeat(other.edges[:-1] + apart * width, other.counts)
+    moved = np.repeat(other.edges[:-1] + apart * width, other.counts.astype(np.intp))
     return self.update(np.clip(moved, total.min, total.max))
 
 
