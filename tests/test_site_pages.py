@@ -91,3 +91,23 @@ def test_colab_notebooks_install_what_is_missing(tmp_path):
     cells = json.loads((tmp_path / PATHS[2].name).read_text(encoding="utf-8"))["cells"]
     assert "https://github.com/some/where" in "".join(cells[0]["source"])
     assert len(cells) == len(site_pages.read(PATHS[2])["cells"]) + 1
+
+
+def test_a_page_says_how_to_run_it_here():
+    page = "\n".join(sources(site_pages.page_of(PATHS[1])))
+    assert site_pages.RUN_IT in page
+    assert "Binder" not in page
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("with $a$ (where $b$), $c$.", "with $a$ (where {$b$),} {$c$.}"),
+        ("for 8 ($q = 7$), say", "for 8 {($q = 7$),} say"),
+        ("$$x = 1,$$", "$$x = 1,$$"),
+        ("## With $a$.", "## With $a$."),
+    ],
+)
+def test_punctuation_stays_with_its_formula(text, shown):
+    shown = shown.replace("{", '<span class="whole">').replace("}", "</span>")
+    assert site_pages.unbroken(text) == shown

@@ -30,6 +30,12 @@ PAGES = ROOT / "site"
 
 FIRST_VISIT = 40  # megabytes that the browser loads until the first cell has run, as measured
 
+BINDER = r"\[Binder\]\((?:\.\./)*README\.md#binder\)"
+RUN_IT = (
+    "To run the cells, press *Run in this page's browser*. A first visit loads about "
+    f"{FIRST_VISIT}\N{NO-BREAK SPACE}MB; ONNX Runtime, Numba and Dask are not there. [Other ways](../run.md)."
+)
+
 Cell = dict[str, Any]
 
 
@@ -207,17 +213,29 @@ def adapt(cell: Cell) -> None:
         text = re.sub(
             r"(?m)^Solutions: \[.*\n", "Each solution is folded under its exercise.\n", cell["source"]
         )
+        text = re.sub(rf"To run (?:it|the cells)\b.*{BINDER}.*", RUN_IT, text)
         text = re.sub(r"\]\((?:\.\./)*README\.md#run-it\)", "](../run.md#on-your-machine)", text)
         text = re.sub(r"\]\((?:\.\./)*README\.md#binder\)", "](../run.md#on-binder)", text)
         text = re.sub(r"\]\((?:\.\./)*README\.md\)", "](../index.md)", text)
         text = re.sub(r"\]\((?:\.\./)*quantnotes/samples/README\.md\)", "](../samples.md)", text)
         text = re.sub(r"\]\(\.\./(\d\d_\w+\.ipynb)\)", r"](\1)", text)
-        cell["source"] = text
+        cell["source"] = unbroken(text)
         return
     for output in cell.get("outputs", []):
         alt = output.get("metadata", {}).get("image/png", {}).get("alt")
         if alt:
             cell["metadata"].setdefault("mystnb", {})["image"] = {"alt": alt}
+
+
+def unbroken(text: str) -> str:
+    """Keep brackets and punctuation on the line of the inline formula that they stand next to."""
+    formula = r"(?<![$\\])\$(?![\s$])[^$\n]+\$(?!\$)"
+    whole = rf"[(\[]{formula}[,.;:!?)\]]*|{formula}[,.;:!?)\]]+"
+    lines = text.split("\n")
+    return "\n".join(
+        line if line.startswith("#") else re.sub(whole, r'<span class="whole">\g<0></span>', line)
+        for line in lines
+    )
 
 
 def buttons(name: str) -> str:

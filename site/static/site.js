@@ -8,3 +8,8 @@ function unfold() {
 }
 addEventListener("hashchange", unfold);
 addEventListener("DOMContentLoaded", unfold);
+
+// A click on a figure shows it alone, where it can be enlarged.
+addEventListener("click", (event) => {
+  if (event.target.matches("article img")) location.href = event.target.src;
+});
