@@ -25,6 +25,7 @@ from quantnotes import (  # noqa: E402
 )
 from quantnotes import __main__ as command_line  # noqa: E402
 from quantnotes import onnx_model as om  # noqa: E402
+from quantnotes.onnx_model.command import read_batches  # noqa: E402
 from quantnotes.onnx_model.graph import Graph, run  # noqa: E402
 from quantnotes.onnx_model.writing import seen  # noqa: E402
 
@@ -32,12 +33,16 @@ RNG = np.random.default_rng(0)
 
 
 def model_of(nodes, constants, inputs, outputs, opset=17):
+    real, labels = TensorProto.FLOAT, {name for n in nodes if n.op_type == "ArgMax" for name in n.output}
     made = helper.make_model(
         helper.make_graph(
             nodes,
             "test",
             [helper.make_tensor_value_info(n, TensorProto.FLOAT, shape) for n, shape in inputs.items()],
-            [helper.make_tensor_value_info(n, TensorProto.FLOAT, None) for n in outputs],
+            [
+                helper.make_tensor_value_info(n, TensorProto.INT64 if n in labels else real, None)
+                for n in outputs
+            ],
             [numpy_helper.from_array(np.asarray(x, np.float32), n) for n, x in constants.items()],
         ),
         opset_imports=[helper.make_opsetid("", opset)],
@@ -600,6 +605,49 @@ def test_a_report_of_the_same_model_is_perfect():
     assert found.sqnr_db > 90
 
 
+ANSWERS = {
+    "largest along an axis": (
+        [node("Softmax", "s", "y", axis=1)],
+        {"y": (lambda y: y.argmax(axis=1))},
+    ),
+    "the largest of a label": (
+        [node("Softmax", "s", "p", axis=2), helper.make_node("ArgMax", ["p"], ["y"], axis=2, keepdims=0)],
+        {"y": (lambda y: y)},
+    ),
+    "each of a map": ([node("Sigmoid", "s", "y")], {"y": (lambda y: y > 0.5)}),
+    "each of a mean": (
+        [node("Sigmoid", "s", "p"), helper.make_node("ReduceMean", ["p"], ["y"], axes=[2], keepdims=0)],
+        {"y": (lambda y: y > 0.5)},
+    ),
+    "a state beside": (
+        [node("Sigmoid", "s", "y"), node("Relu", "s", "state")],
+        {"y": (lambda y: y > 0.5), "state": None},
+    ),
+    "images": ([node("Relu", "s", "y")], {"y": (lambda y: y.argmax(axis=1))}),
+}
+
+
+@pytest.mark.parametrize("kind", ANSWERS)
+def test_what_an_output_decides(kind):
+    ends, answers = ANSWERS[kind]
+    model = model_of(
+        [node("Conv", "x w", "s", pads=[1, 1, 1, 1]), *ends], {"w": W}, {"x": ["n", 4, 8, 8]}, list(answers)
+    )
+    data = batches(2)
+    made = om.quantize(model, om.observe(model, data), weights=INT4, method="minmax")
+    wanted, got = ([outputs_of(m, batch) for batch in data] for m in (model, made))
+    shares = [
+        np.mean([np.mean(decide(a[i]) == decide(b[i])) for a, b in zip(wanted, got, strict=True)])
+        for i, decide in enumerate(answers.values())
+        if decide is not None
+    ]
+    found = om.report(model, made, data)
+    assert found.agreement == pytest.approx(min(shares), abs=0.002)  # softmax rounds
+    assert 0.5 < found.agreement < 1
+    assert [row.agreement is None for row in found.outputs] == [d is None for d in answers.values()]
+    assert om.sensitivity(model, om.observe(model, data), data, weights=INT4).rows[0].agreement < 1
+
+
 # --- refusals -----------------------------------------------------------------------------------------------
 
 
@@ -704,3 +752,48 @@ def test_data_in_one_array(files, capsys):
     np.save(files / "data.npy", batches(1)[0]["x"])
     assert command("observe", files / "model.onnx", files / "data.npy", "--json") == 0
     assert json.loads(capsys.readouterr().out)[0]["tensor"] == "x"
+
+
+def two_inputs(first, second):
+    """A model whose inputs have these shapes."""
+    return model_of(
+        [
+            node("MatMul", "x w", "scores"),
+            node("ReduceSum", "h", "total", keepdims=0),
+            node("Add", "scores total", "y"),
+        ],
+        {"w": np.eye(3)},
+        {"x": first, "h": second},
+        ["y"],
+    )
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "data", "sizes"),
+    [
+        (["n", 3], [1, 1, 2], {"x": 10, "h": 1}, [4, 4, 2]),  # a state: every batch begins with it
+        (["n", 3], [2, 1, 2], {"x": 10, "h": 2}, [4, 4, 2]),
+        (["n", 3], ["n", 1, 2], {"x": 10, "h": 10}, [4, 4, 2]),
+        ([5, 3], [1, 1, 2], {"x": 10, "h": 1}, [5, 5]),  # the model says how many, whatever was asked for
+        ([1, 3], [1, 1, 2], {"x": 3, "h": 1}, [1, 1, 1]),
+        (["n", 3], [6, 1, 2], {"x": 6, "h": 6}, [6]),
+        ([5, 3], [5, 1, 2], {"x": 12, "h": 12}, [5, 5]),
+    ],
+)
+def test_how_data_become_batches(first, second, data, sizes, tmp_path):
+    onnx.save(two_inputs(first, second), tmp_path / "model.onnx")
+    np.savez(
+        tmp_path / "data.npz",
+        x=np.zeros((data["x"], 3), np.float32),
+        h=np.zeros((data["h"], 1, 2), np.float32),
+    )
+    found = read_batches(tmp_path / "model.onnx", tmp_path / "data.npz", 4)
+    assert [len(batch["x"]) for batch in found] == sizes
+    assert om.observe(tmp_path / "model.onnx", found).batches == len(sizes)
+
+
+def test_too_few_rows_for_one_batch(tmp_path):
+    onnx.save(two_inputs([5, 3], [1, 1, 2]), tmp_path / "model.onnx")
+    np.savez(tmp_path / "data.npz", x=np.zeros((3, 3), np.float32), h=np.zeros((1, 1, 2), np.float32))
+    with pytest.raises(ValueError, match="5 rows at a time"):
+        read_batches(tmp_path / "model.onnx", tmp_path / "data.npz", 4)

@@ -8,12 +8,23 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
+import onnx
 from numpy.typing import NDArray
 
-from quantnotes.onnx_model.graph import Batch, Graph, Model, folded_graph, read, run, session, with_outputs
+from quantnotes.onnx_model.graph import (
+    Batch,
+    Graph,
+    Model,
+    attribute,
+    folded_graph,
+    read,
+    run,
+    session,
+    with_outputs,
+)
 from quantnotes.onnx_model.observation import Observation, output_of
 from quantnotes.onnx_model.writing import Parts, quantize, weight_params
 from quantnotes.saturation import code_ledger
@@ -22,30 +33,36 @@ from quantnotes.tables import html_table, text_table
 Array = NDArray[Any]
 
 
+Answer = int | Literal["each", "any", "none"]  # the axis of the largest, or: see `decisions`
+
+
 class _Comparison:
     """Sums over batches of what two runs gave for one tensor."""
 
-    def __init__(self) -> None:
+    def __init__(self, answer: Answer = "none") -> None:
+        self.answer = answer
         self.signal = self.noise = self.dot = self.norm = 0.0
         self.same = self.rows = 0
 
     def add(self, wanted: Array, got: Array) -> None:
-        a, b = wanted.astype(np.float64), got.astype(np.float64)
-        self.signal += float(np.sum(a * a))
-        self.noise += float(np.sum((a - b) ** 2))
-        self.dot += float(np.sum(a * b))
-        self.norm += float(np.sum(b * b))
-        decided = decisions(a), decisions(b)
-        self.same += int(np.count_nonzero(decided[0] == decided[1]))
-        self.rows += decided[0].size
+        if _is_float(wanted):
+            a, b = wanted.astype(np.float64), got.astype(np.float64)
+            self.signal += float(np.sum(a * a))
+            self.noise += float(np.sum((a - b) ** 2))
+            self.dot += float(np.sum(a * b))
+            self.norm += float(np.sum(b * b))
+        if self.answer != "none" and isinstance(wanted, np.ndarray):
+            decided = decisions(wanted, self.answer), decisions(got, self.answer)
+            self.same += int(np.count_nonzero(decided[0] == decided[1]))
+            self.rows += decided[0].size
 
     @property
     def sqnr_db(self) -> float:
         return 10 * math.log10(self.signal / self.noise) if self.noise and self.signal else math.inf
 
     @property
-    def agreement(self) -> float:
-        return self.same / self.rows if self.rows else 1.0
+    def agreement(self) -> float | None:
+        return self.same / self.rows if self.rows else None
 
     @property
     def cosine(self) -> float:
@@ -53,29 +70,65 @@ class _Comparison:
         return self.dot / length if length else 1.0
 
 
-def decisions(scores: Array) -> Array:
-    """Return the largest entry along the last axis; of a single score, whether it is above 0.5."""
+def decisions(scores: Array, answer: Answer = "any") -> Array:
+    """Return what a tensor of scores decides.
+
+    With an axis as `answer`, which entry along it is the largest. With "each", for every value whether it is
+    above 0.5. With "any", integers decide themselves, and other values along axis 1 of images (four axes or
+    more), along the last one of the rest; where there is one score alone, whether it is above 0.5.
+    """
     x = np.atleast_1d(scores)
-    if x.shape[-1] > 1:
-        return np.asarray(x.argmax(axis=-1))
-    return np.asarray(x[..., 0] > 0.5)
+    if x.dtype.kind != "f":
+        return x
+    if answer == "each":
+        return np.asarray(x > 0.5)
+    axis = answer if isinstance(answer, int) else 1 if x.ndim >= 4 else -1
+    return np.asarray(x.argmax(axis) if x.shape[axis] > 1 else x.take(0, axis) > 0.5)
+
+
+def _least(agreements: Iterable[float | None]) -> float:
+    """Return the smallest share of equal decisions, 1 where nothing is decided."""
+    return min((share for share in agreements if share is not None), default=1.0)
 
 
 _SHAPES = ("Identity", "Reshape", "Flatten", "Squeeze", "Unsqueeze")  # change no value
+_LARGEST = ("Softmax", "LogSoftmax", "ArgMax")  # the largest of what goes in is the answer
+_MEANS = (*_SHAPES, "ReduceMean")  # of probabilities are probabilities
 
 
-def score_tensors(graph: Graph) -> list[str]:
-    """Return what to compare at a model's end: its float outputs; of a Softmax or Sigmoid, what goes in."""
-    producers, found = graph.producers(), []
+def score_tensors(graph: Graph) -> dict[str, Answer]:
+    """Return what to compare at a model's end, and how each of these decides.
+
+    Outputs; of a Softmax or ArgMax, what goes in. Where outputs come from these or from a Sigmoid, they are
+    the answers, and others, such as states, decide nothing.
+    """
+    producers = graph.producers()
+    found: dict[str, Answer] = {}
     for name in graph.outputs:
+        name, node = _behind(name, producers, _SHAPES)
+        _, deeper = _behind(name, producers, _MEANS)
+        answer: Answer = "any"
+        if node is not None and node.op_type in _LARGEST:
+            answer = attribute(node, "axis", 0 if node.op_type == "ArgMax" else -1)
+            name = node.input[0]
+            if (before := producers.get(name)) is not None and before.op_type in _LARGEST:
+                name = before.input[0]
+        elif deeper is not None and deeper.op_type == "Sigmoid":
+            answer = "each"
+        found.setdefault(name, answer)
+    sure = any(answer != "any" for answer in found.values())
+    return {name: "none" if sure and answer == "any" else answer for name, answer in found.items()}
+
+
+def _behind(
+    name: str, producers: dict[str, onnx.NodeProto], kinds: Sequence[str]
+) -> tuple[str, onnx.NodeProto | None]:
+    """Follow a tensor back through nodes of some kinds, and return what it was and the node that made it."""
+    node = producers.get(name)
+    while node is not None and node.op_type in kinds:
+        name = node.input[0]
         node = producers.get(name)
-        while node is not None and node.op_type in _SHAPES:
-            name = node.input[0]
-            node = producers.get(name)
-        if node is not None and node.op_type in ("Softmax", "LogSoftmax"):
-            name = node.input[0]
-        found.append(name)
-    return list(dict.fromkeys(found))
+    return name, node
 
 
 def _as_dict(row: Any) -> dict[str, Any]:
@@ -226,7 +279,7 @@ def sensitivity(
         others = [other for other in layers if other != name]
         alone = quantize(folded, observation, keep_float=others, parts=parts, **options)
         runner = session(with_outputs(alone, tensors))
-        found = {t: _Comparison() for t in tensors}
+        found = {t: _Comparison(scores.get(t, "none")) for t in tensors}
         for batch, expected in zip(data, wanted, strict=True):
             for t, x in zip(tensors, run(runner, batch, tensors), strict=True):
                 found[t].add(expected[t], x)
@@ -245,7 +298,7 @@ def sensitivity(
     for name in progress(list(layers)):
         tensors = list(dict.fromkeys([*scores, ends[name]]))
         both = measure(name, "both", tensors)
-        only = [measure(name, parts, scores) for parts in ("weights", "activations")]
+        only = [measure(name, parts, list(scores)) for parts in ("weights", "activations")]
         rows.append(
             LayerBlame(
                 name,
@@ -256,7 +309,7 @@ def sensitivity(
                 min(both[s].sqnr_db for s in scores),
                 min(only[0][s].sqnr_db for s in scores),
                 min(only[1][s].sqnr_db for s in scores),
-                min(both[s].agreement for s in scores),
+                _least(both[s].agreement for s in scores),
             )
         )
     return Sensitivity(tuple(sorted(rows, key=lambda row: row.output_db)))
@@ -274,7 +327,7 @@ class TensorReport:
     tensor : str
     sqnr_db, cosine : float
     agreement : float or None
-        Share of equal decisions, at the model's outputs alone.
+        Share of equal decisions, at those of the model's outputs that decide something.
     """
 
     tensor: str
@@ -298,7 +351,7 @@ class Report:
     @property
     def agreement(self) -> float:
         """Share of the decisions that are the same, at the output where it is smallest."""
-        return min(row.agreement or 0.0 for row in self.outputs)
+        return _least(row.agreement for row in self.outputs)
 
     @property
     def sqnr_db(self) -> float:
@@ -354,7 +407,7 @@ def report(model: Model, quantized: Model, batches: Iterable[Batch]) -> Report:
     scores, float_names = score_tensors(graph), {name for node in graph.nodes for name in node.output if name}
     folded, other = graph.finish(), read(quantized)
     theirs = {name for node in other.graph.node for name in node.output}
-    scores = [name for name in scores if name in theirs]
+    scores = {name: answer for name, answer in scores.items() if name in theirs}
     if not scores:
         raise ValueError("the quantized model has none of the float model's outputs")
     decoded = {f"{name}_decoded": name for name in float_names}
@@ -363,14 +416,13 @@ def report(model: Model, quantized: Model, batches: Iterable[Batch]) -> Report:
     first = session(with_outputs(folded, names))
     theirs_of = {name: name if name in scores else pairs[name] for name in names}
     second = session(with_outputs(other, theirs_of.values()))
-    found = {name: _Comparison() for name in names}
+    found = {name: _Comparison(scores.get(name, "none")) for name in names}
     count = 0
     for batch in batches:
         wanted = run(first, batch, names)
         got = run(second, batch, list(theirs_of.values()))
         for name, a, b in zip(names, wanted, got, strict=True):
-            if _is_float(a):
-                found[name].add(a, b)
+            found[name].add(a, b)
         count += 1
     if not count:
         raise ValueError("there are no batches to compare on")

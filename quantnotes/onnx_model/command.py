@@ -119,12 +119,16 @@ def _choices(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def read_batches(model: str, data: str, rows: int) -> list[dict[str, Any]]:
-    """Return the data of a file in batches, each a dict for the model's inputs.
+    """Return the data of a file in batches of so many rows, each a dict for the model's inputs.
+
+    Where the model states a number of rows, batches have that many, and rows that fill none are left out. An
+    array of one row, or of as many as the model states, goes whole into every batch, such as a state.
 
     Raises
     ------
     ValueError
-        If the file cannot be read, an input is missing, or inputs have different numbers of rows.
+        If the file cannot be read, an input is missing, inputs have different numbers of rows, or there are
+        fewer rows than the model states.
     """
     if rows < 1:
         raise ValueError(f"--batch must be at least 1, got {rows}")
@@ -132,19 +136,21 @@ def read_batches(model: str, data: str, rows: int) -> list[dict[str, Any]]:
     arrays = _arrays(data, list(inputs))
     if missing := inputs.keys() - arrays.keys():
         raise ValueError(f"{data} lacks the inputs {', '.join(sorted(missing))}; it has {', '.join(arrays)}")
-    fixed = {shape[0] for shape in inputs.values() if shape and isinstance(shape[0], int) and shape[0] > 0}
-    rows = min([rows, *fixed])
-    cut = [name for name, shape in inputs.items() if shape and arrays[name].ndim == len(shape)]
-    counts = {len(arrays[name]) for name in cut if len(arrays[name]) != 1} or {1}
-    if len(counts) > 1:
-        raise ValueError(f"the inputs in {data} have different numbers of rows: {sorted(counts)}")
-    (count,) = counts
+    stated = {name: shape[0] if shape and isinstance(shape[0], int) else 0 for name, shape in inputs.items()}
+    lengths = {name: len(arrays[name]) for name in inputs if 0 < arrays[name].ndim == len(inputs[name])}
+    cut = {name: n for name, n in lengths.items() if n not in (1, stated[name])}  # every batch gets the rest
+    if not cut:
+        return [{name: arrays[name] for name in inputs}]
+    if len(set(cut.values())) > 1:
+        raise ValueError(f"the inputs in {data} have different numbers of rows: {sorted(set(cut.values()))}")
+    stop = count = next(iter(cut.values()))
+    if fixed := max(stated[name] for name, n in lengths.items() if n == count):
+        rows, stop = fixed, count - count % fixed
+        if not stop:
+            raise ValueError(f"the model takes {rows} rows at a time, and {data} has {count}")
     return [
-        {
-            name: arrays[name][i : i + rows] if name in cut and len(arrays[name]) == count else arrays[name]
-            for name in inputs
-        }
-        for i in range(0, count - count % rows if fixed else count, rows)
+        {name: arrays[name][i : i + rows] if lengths.get(name) == count else arrays[name] for name in inputs}
+        for i in range(0, stop, rows)
     ]
 
 
