@@ -5,11 +5,13 @@
 
 One line for each way: whether the answers on TEST agree with the float model's, SQNR at the outputs as they
 are, seconds and memory from the float file to the int8 file, and the file's size. Every way runs in a process
-of its own. Memory is the largest that the process had above what it had with the packages imported and the
-data read, as Linux counts it. The file is read back and run by ONNX Runtime with its default options.
+of its own. Seconds are the processor's, of all threads, which a busy machine hardly changes. Memory is the
+largest that the process had above what it had with the packages loaded and the data read, as Linux counts
+it. The file is read back and run by ONNX Runtime with its default options.
 
 ONNX Runtime's quantizer gets uint8 activations and int8 weights, as ours: MinMax, Percentile and Entropy, one
-scale for each weight or one for each channel, with and without its preparation step. A model below opset 13
+scale for each weight or one for each channel, with and without its preparation step, and the same nodes as
+ours alone ("layers", prepared). A model below opset 13
 is raised first, since a scale for each channel needs it. Its calibrators want batches of one shape: rows that
 fill none are left out, for ours too.
 
@@ -37,16 +39,19 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
+from quantnotes import mse_range
 from quantnotes.onnx_model import observe, quantize
 from quantnotes.onnx_model.blame import decisions, score_tensors
 from quantnotes.onnx_model.command import read_batches
-from quantnotes.onnx_model.graph import Graph, read
+from quantnotes.onnx_model.graph import LAYERS, Graph, read
 from quantnotes.tables import text_table
 
 Array = NDArray[Any]
 Batches = list[dict[str, Any]]
 METHODS = ("minmax", "percentile", "mse", "entropy")  # ours
-THEIRS = list(itertools.product(("MinMax", "Percentile", "Entropy"), ("channel", "tensor"), ("", "prepared")))
+THEIRS = list(
+    itertools.product(("MinMax", "Percentile", "Entropy"), ("channel", "tensor"), ("", "prepared", "layers"))
+)
 HEAD = ("", "agree, %", "SQNR, dB", "seconds", "MB", "file, KB")
 MEGABYTE = 1 << 20
 
@@ -56,7 +61,7 @@ def ours(model: str, batches: Batches, out: str, method: str) -> None:
     onnx.save(quantize(model, observe(model, batches), method=method), out)
 
 
-def theirs(model: str, batches: Batches, out: str, method: str, scale: str, prepared: str) -> None:
+def theirs(model: str, batches: Batches, out: str, method: str, scale: str, how: str) -> None:
     """Write what ONNX Runtime makes of a model."""
     runtime: Any = importlib.import_module("onnxruntime.quantization")  # its types do not say what it exports
     from onnxruntime.quantization.shape_inference import quant_pre_process
@@ -72,7 +77,7 @@ def theirs(model: str, batches: Batches, out: str, method: str, scale: str, prep
     if min(o.version for o in loaded.opset_import if o.domain in ("", "ai.onnx")) < 13:
         source = str(Path(out).with_suffix(".raised.onnx"))
         onnx.save(onnx.version_converter.convert_version(loaded, 13), source)
-    if prepared:
+    if how:
         before, source = source, str(Path(out).with_suffix(".prepared.onnx"))
         try:
             quant_pre_process(before, source)
@@ -87,6 +92,7 @@ def theirs(model: str, batches: Batches, out: str, method: str, scale: str, prep
         activation_type=runtime.QuantType.QUInt8,
         weight_type=runtime.QuantType.QInt8,
         calibrate_method=runtime.CalibrationMethod[method],
+        op_types_to_quantize=list(LAYERS) if how == "layers" else None,
     )
 
 
@@ -97,11 +103,11 @@ def memory(field: str) -> int:
 
 
 def measure(make: Callable[[], None]) -> tuple[float, int]:
-    """Return the seconds that a call takes, and the bytes that the process grows by at most."""
+    """Return the processor's seconds that a call takes, and the bytes that the process grows by at most."""
     Path("/proc/self/clear_refs").write_text("5")  # the largest so far is forgotten
-    before, start = memory("VmRSS"), time.perf_counter()
+    before, start = memory("VmRSS"), time.process_time()
     make()
-    return time.perf_counter() - start, memory("VmHWM") - before
+    return time.process_time() - start, memory("VmHWM") - before
 
 
 def run(model: str, batches: Batches) -> list[list[Any]]:
@@ -113,13 +119,16 @@ def run(model: str, batches: Batches) -> list[list[Any]]:
     return [session.run(None, batch) for batch in batches]
 
 
-def compare(model: str, wanted: list[list[Any]], got: list[list[Any]]) -> tuple[float, float]:
+def compare(
+    model: str, judged: list[str], wanted: list[list[Any]], got: list[list[Any]]
+) -> tuple[float, float]:
     """Return the share of equal answers and the SQNR, each at the output where it is smallest."""
     graph = Graph.of(read(model))
-    answers = list(score_tensors(graph).values())
-    answers += ["none"] * (len(graph.outputs) - len(answers))
     shares, decibels = [], []
-    for i, answer in enumerate(answers):
+    for i, name in enumerate(graph.outputs):
+        if judged and name not in judged:
+            continue
+        (answer,) = score_tensors(graph, [name]).values()
         signal = noise = same = count = 0.0
         for a, b in zip((row[i] for row in wanted), (row[i] for row in got), strict=True):
             signal += float(np.sum(np.square(a, dtype=np.float64)))
@@ -141,13 +150,14 @@ def one(arguments: argparse.Namespace) -> dict[str, Any]:
     first = {name: x.shape for name, x in batches[0].items()}
     batches = [batch for batch in batches if {name: x.shape for name, x in batch.items()} == first]
     importlib.import_module("onnxruntime.quantization.shape_inference")  # before the clock starts
+    mse_range(np.arange(4.0))  # compiled code is loaded
 
     with tempfile.TemporaryDirectory() as folder:
         out = str(Path(folder) / "int8.onnx")
         maker = ours if words[0] == "ours" else theirs
         seconds, grown = measure(lambda: maker(model, batches, out, *words[1:]))
         test = read_batches(model, arguments.test, arguments.batch)
-        share, decibels = compare(model, run(model, test), run(out, test))
+        share, decibels = compare(model, arguments.outputs, run(model, test), run(out, test))
         size = Path(out).stat().st_size
     return {"agree": share, "db": decibels, "seconds": seconds, "bytes": grown, "size": size}
 
@@ -155,7 +165,7 @@ def one(arguments: argparse.Namespace) -> dict[str, Any]:
 def line(way: str, arguments: argparse.Namespace) -> tuple[str, ...]:
     """Return the table's line for one way, measured in a process of its own."""
     command = [sys.executable, __file__, arguments.model, arguments.calibration, arguments.test]
-    command += ["--batch", str(arguments.batch), "--way", way]
+    command += ["--batch", str(arguments.batch), "--way", way, "--outputs", *arguments.outputs]
     name = way.rstrip("/").replace("/", " ")
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=arguments.limit)
@@ -177,6 +187,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=8, help="rows of data at a time")
     parser.add_argument("--limit", type=int, default=900, help="seconds that one way may take")
     parser.add_argument("--only", default="", help="ways that begin so: ours, theirs, ours/mse …")
+    parser.add_argument("--outputs", nargs="*", default=[], help="of the model that count; all by default")
     parser.add_argument("--way", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.way:

@@ -32,7 +32,7 @@ from quantnotes.onnx_model.writing import seen  # noqa: E402
 RNG = np.random.default_rng(0)
 
 
-def model_of(nodes, constants, inputs, outputs, opset=17):
+def model_of(nodes, constants, inputs, outputs, opset=17, integers=()):
     real, labels = TensorProto.FLOAT, {name for n in nodes if n.op_type == "ArgMax" for name in n.output}
     made = helper.make_model(
         helper.make_graph(
@@ -43,7 +43,8 @@ def model_of(nodes, constants, inputs, outputs, opset=17):
                 helper.make_tensor_value_info(n, TensorProto.INT64 if n in labels else real, None)
                 for n in outputs
             ],
-            [numpy_helper.from_array(np.asarray(x, np.float32), n) for n, x in constants.items()],
+            [numpy_helper.from_array(np.asarray(x, np.float32), n) for n, x in constants.items()]
+            + [numpy_helper.from_array(np.asarray(x), n) for n, x in dict(integers).items()],
         ),
         opset_imports=[helper.make_opsetid("", opset)],
         ir_version=8,
@@ -664,7 +665,21 @@ def plain_model():
         (lambda m, o: om.observe(m, [np.zeros(3)]), TypeError, "dict"),
         (lambda m, o: om.observe(m, [{"y": np.zeros(3)}]), ValueError, "lacks the inputs x"),
         (lambda m, o: om.observe(m, [{"x": np.zeros((1, 2), np.float32)}]), ValueError, "does not run"),
-        (lambda m, o: om.observe(m, [{"x": np.full((1, 4, 8, 8), np.nan, np.float32)}]), ValueError, "NaN"),
+        (
+            lambda m, o: om.observe(m, [*batches(1), {"x": np.full((1, 4, 8, 8), np.nan)}]),
+            ValueError,
+            "256 of 256 values of the tensor x are NaN or infinite in batch 1",
+        ),
+        (
+            lambda m, o: om.observe(m, [{"x": np.full((1, 4, 8, 8), 1e300)}]),
+            ValueError,
+            "infinite in batch 0",
+        ),
+        (lambda m, o: om.observe(m, [{"x": np.zeros((1, 4, 8, 8), np.uint8)}]), ValueError, "does not run"),
+        (lambda m, o: om.observe(plain_model(), batches()), ValueError, "float32 weight$"),
+        (lambda m, o: om.observe(om.quantize(m, o), batches()), ValueError, "in codes already"),
+        (lambda m, o: om.report(m, m, batches(), outputs=["z"]), ValueError, "no output z; it has prob"),
+        (lambda m, o: om.report(m, m, batches(), outputs="z"), TypeError, "collection of names"),
         (lambda m, o: om.quantize(plain_model(), o), ValueError, "no Conv, Gemm or MatMul"),
         (
             lambda m, o: om.quantize(m, om.Observation()),
@@ -690,6 +705,94 @@ def test_refusals(call, kind, message):
     model = small_network()
     with pytest.raises(kind, match=message):
         call(model, om.observe(model, batches(1)))
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float64])
+def test_layers_of_other_types_are_named(dtype):
+    kind = helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
+    model = helper.make_model(
+        helper.make_graph(
+            [node("MatMul", "x w", "y")],
+            "other",
+            [helper.make_tensor_value_info("x", kind, ["n", 3])],
+            [helper.make_tensor_value_info("y", kind, ["n", 3])],
+            [numpy_helper.from_array(np.eye(3, dtype=dtype), "w")],
+        ),
+        opset_imports=[helper.make_opsetid("", 17)],
+        ir_version=8,
+    )
+    with pytest.raises(ValueError, match=f"its weights are {np.dtype(dtype)}"):
+        om.observe(model, [{"x": np.zeros((2, 3), dtype)}])
+
+
+def with_a_branch():
+    """A MatMul in the main graph, two in the branches of an If, and a recurrent layer."""
+    branches = [
+        helper.make_graph(
+            [helper.make_node("MatMul", ["x", "w"], [name])],
+            name,
+            [],
+            [helper.make_tensor_value_info(name, TensorProto.FLOAT, None)],
+        )
+        for name in ("yes", "no")
+    ]
+    return model_of(
+        [
+            node("MatMul", "x w", "scores"),
+            node("ReduceMax", "scores", "most", keepdims=0),
+            node("Greater", "most zero", "positive"),
+            helper.make_node(
+                "If", ["positive"], ["y"], "if", then_branch=branches[0], else_branch=branches[1]
+            ),
+            node("Unsqueeze", "scores first", "row"),
+            helper.make_node("RNN", ["row", "wi", "wh"], ["", "state"], "rnn", hidden_size=2),
+        ],
+        {"w": np.eye(3), "zero": 0.0, "wi": np.ones((1, 2, 3)), "wh": np.ones((1, 2, 2))},
+        {"x": ["n", 3]},
+        ["y", "state"],
+        integers={"first": [0]},
+    )
+
+
+def test_what_has_no_codes_is_told(tmp_path, capsys):
+    onnx.save(with_a_branch(), tmp_path / "model.onnx")
+    np.savez(tmp_path / "data.npz", x=RNG.normal(size=(16, 3)))
+    words = ["quantize", tmp_path / "model.onnx", tmp_path / "data.npz", "-o", tmp_path / "int8.onnx"]
+    assert command(*words) == 0
+    assert "always in float: 1 RNN, 2 MatMul in a subgraph" in capsys.readouterr().out
+    assert command(*words, "--json", "--outputs", "y", "--auto", "1") == 0
+    assert json.loads(capsys.readouterr().out)["no_codes"] == {"RNN": 1, "MatMul in a subgraph": 2}
+
+
+def test_layers_that_all_lie_in_branches():
+    model = with_a_branch()
+    del model.graph.node[4:], model.graph.node[0]
+    model.graph.node[0].input[0] = "x"
+    del model.graph.output[1]
+    with pytest.raises(ValueError, match="weight: 2 lie inside If, Loop or Scan"):
+        om.observe(model, [{"x": np.ones((2, 3), np.float32)}])
+
+
+def test_inputs_are_taken_in_the_type_of_the_model():
+    model, data = small_network(), batches()
+    wide = [{"x": batch["x"].astype(np.float64)} for batch in data]
+    assert om.observe(model, wide) == om.observe(model, data)
+
+
+def test_small_batches_are_counted_like_large_ones():
+    """Also where the caller writes to the array it has yielded."""
+
+    def again(rows):
+        buffer = np.empty((1, 4, 8, 8), np.float32)
+        for row in rows:
+            buffer[0] = row
+            yield {"x": buffer}
+
+    model, data = small_network(), batches(3)
+    whole = np.concatenate([batch["x"] for batch in data])
+    one = om.observe(model, [{"x": whole}]).histograms["x"]
+    assert one == Histogram().update(whole)
+    assert om.observe(model, again(whole)).histograms["x"] == one
 
 
 # --- the commands -------------------------------------------------------------------------------------------
@@ -736,11 +839,20 @@ def test_from_a_file_to_an_int8_file(files, capsys):
         (["quantize", "model.onnx", "data.npz", "-o", "no/such/folder.onnx"], "folder.onnx"),
         (["quantize", "model.onnx", "data.npz", "-o", "x.onnx", "--keep-float", "nobody"], "nobody"),
         (["blame", "model.onnx", "data.npz", "--method", "best"], "method"),
+        (["blame", "model.onnx", "data.npz", "--outputs", "nobody"], "nobody"),
+        (["observe", "model.onnx", "empty.npz"], "empty.npz has no rows"),
+        (["observe", "model.onnx", "text.npz"], "text.npz is no .npz or .npy file of numbers"),
+        (["observe", "model.onnx", "objects.npz"], "objects.npz is no .npz or .npy file of numbers"),
+        (["observe", "model.onnx", "cut.npz"], "cut.npz is no .npz or .npy file of numbers"),
     ],
 )
 def test_one_line_and_exit_code_2(files, monkeypatch, capsys, words, message):
     monkeypatch.chdir(files)
     np.savez("other.npz", a=np.zeros(3), b=np.zeros(3))
+    np.savez("empty.npz", x=np.zeros((0, 4, 8, 8), np.float32))
+    np.savez("objects.npz", x=np.array([{}]))
+    (files / "text.npz").write_text("hello")
+    (files / "cut.npz").write_bytes((files / "data.npz").read_bytes()[:1000])
     assert command(*words) == 2
     printed = capsys.readouterr()
     assert message in printed.err

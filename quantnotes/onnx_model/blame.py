@@ -6,7 +6,7 @@ Not covered: layers that do harm only together with others.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -96,15 +96,20 @@ _LARGEST = ("Softmax", "LogSoftmax", "ArgMax")  # the largest of what goes in is
 _MEANS = (*_SHAPES, "ReduceMean")  # of probabilities are probabilities
 
 
-def score_tensors(graph: Graph) -> dict[str, Answer]:
+def score_tensors(graph: Graph, outputs: Collection[str] | None = None) -> dict[str, Answer]:
     """Return what to compare at a model's end, and how each of these decides.
 
-    Outputs; of a Softmax or ArgMax, what goes in. Where outputs come from these or from a Sigmoid, they are
-    the answers, and others, such as states, decide nothing.
+    Outputs, all or those named; of a Softmax or ArgMax, what goes in. Where some of them come from these or
+    from a Sigmoid, they are the answers, and others, such as states, decide nothing.
     """
+    if isinstance(outputs, str):
+        raise TypeError(f"outputs must be a collection of names, got the string {outputs!r}")
+    if unknown := set(outputs or ()) - set(graph.outputs):
+        have = ", ".join(graph.outputs)
+        raise ValueError(f"the model has no output {', '.join(sorted(unknown))}; it has {have}")
     producers = graph.producers()
     found: dict[str, Answer] = {}
-    for name in graph.outputs:
+    for name in outputs or graph.outputs:
         name, node = _behind(name, producers, _SHAPES)
         _, deeper = _behind(name, producers, _MEANS)
         answer: Answer = "any"
@@ -233,6 +238,7 @@ def sensitivity(
     observation: Observation,
     batches: Iterable[Batch],
     *,
+    outputs: Collection[str] | None = None,
     progress: Callable[[Sequence[str]], Iterable[str]] = iter,
     **options: Any,
 ) -> Sensitivity:
@@ -247,6 +253,8 @@ def sensitivity(
     batches : iterable of dict of str to array_like
         What to measure on; a few inputs are enough for the ranking. They and the float model's activations
         are kept in memory.
+    outputs : collection of str, optional
+        Which outputs of the model count; by default all.
     progress : callable, optional
         Wraps the names of the layers and yields them in order, as ``tqdm`` does.
     **options
@@ -259,14 +267,14 @@ def sensitivity(
     Raises
     ------
     TypeError, ValueError
-        As :func:`quantize`; ValueError if there are no batches.
+        As :func:`quantize`; ValueError if there are no batches, or `outputs` names none of the model.
     """
     graph = folded_graph(model)
     consumers = graph.consumers()
     layers = {node.name: node for node in graph.layers()}
     ends = {name: output_of(node, consumers, graph) for name, node in layers.items()}
     weights = {name: node.input[1] for name, node in layers.items()}
-    scores = score_tensors(graph)
+    scores = score_tensors(graph, outputs)
     folded = graph.finish()
     data = list(batches)
     if not data:
@@ -382,7 +390,9 @@ class Report:
         return html_table(self._cells(), head=True, right=True)
 
 
-def report(model: Model, quantized: Model, batches: Iterable[Batch]) -> Report:
+def report(
+    model: Model, quantized: Model, batches: Iterable[Batch], *, outputs: Collection[str] | None = None
+) -> Report:
     """Run a float model and its quantized form side by side, and compare every tensor that both have.
 
     Parameters
@@ -391,6 +401,8 @@ def report(model: Model, quantized: Model, batches: Iterable[Batch]) -> Report:
         The float model as it was loaded, and what :func:`quantize` made of it.
     batches : iterable of dict of str to array_like
         What to run both on, one batch at a time.
+    outputs : collection of str, optional
+        Which outputs of the model count; by default all.
 
     Returns
     -------
@@ -401,10 +413,11 @@ def report(model: Model, quantized: Model, batches: Iterable[Batch]) -> Report:
     TypeError
         If an argument has the wrong type.
     ValueError
-        If the models have no output in common, or there are no batches.
+        If the models have no output in common, `outputs` names none of them, or there are no batches.
     """
     graph = folded_graph(model)
-    scores, float_names = score_tensors(graph), {name for node in graph.nodes for name in node.output if name}
+    scores = score_tensors(graph, outputs)
+    float_names = {name for node in graph.nodes for name in node.output if name}
     folded, other = graph.finish(), read(quantized)
     theirs = {name for node in other.graph.node for name in node.output}
     scores = {name: answer for name, answer in scores.items() if name in theirs}
@@ -426,9 +439,9 @@ def report(model: Model, quantized: Model, batches: Iterable[Batch]) -> Report:
         count += 1
     if not count:
         raise ValueError("there are no batches to compare on")
-    outputs = tuple(TensorReport(n, found[n].sqnr_db, found[n].cosine, found[n].agreement) for n in scores)
+    ends = tuple(TensorReport(n, found[n].sqnr_db, found[n].cosine, found[n].agreement) for n in scores)
     rest = [TensorReport(n, found[n].sqnr_db, found[n].cosine) for n in names if n not in scores]
-    return Report(outputs, tuple(sorted(rest, key=lambda row: row.sqnr_db)))
+    return Report(ends, tuple(sorted(rest, key=lambda row: row.sqnr_db)))
 
 
 def keep_float_for(
@@ -437,6 +450,7 @@ def keep_float_for(
     batches: Sequence[Batch],
     *,
     within: float = 0.5,
+    outputs: Collection[str] | None = None,
     ranking: Sensitivity | None = None,
     **options: Any,
 ) -> list[str]:
@@ -450,6 +464,8 @@ def keep_float_for(
         What to measure agreement on.
     within : float, default 0.5
         How many percent of the decisions may differ.
+    outputs : collection of str, optional
+        Which outputs of the model count; by default all.
     ranking : Sensitivity, optional
         Which layers to try first; by default :func:`sensitivity` on the first batch.
 
@@ -461,16 +477,19 @@ def keep_float_for(
     Raises
     ------
     ValueError
-        If `within` is not from 0 to 100.
+        If `within` is not from 0 to 100, or `outputs` names none of the model.
     """
     if not 0 <= within <= 100:
         raise ValueError(f"within must be from 0 to 100 percent, got {within!r}")
-    order = (ranking or sensitivity(model, observation, batches[:1], **options)).worst(10**9)
+    order = (ranking or sensitivity(model, observation, batches[:1], outputs=outputs, **options)).worst(10**9)
     least, most = 0, len(order)
     while least < most:  # agreement grows with what stays in float, by and large
         count = (least + most) // 2
         made = quantize(model, observation, keep_float=order[:count], **options)
-        if count == len(order) or 100 * (1 - report(model, made, batches).agreement) <= within:
+        if (
+            count == len(order)
+            or 100 * (1 - report(model, made, batches, outputs=outputs).agreement) <= within
+        ):
             most = count
         else:
             least = count + 1

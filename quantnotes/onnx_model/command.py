@@ -12,6 +12,8 @@ import argparse
 import json
 import os
 import sys
+import zipfile
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,7 +22,7 @@ import numpy as np
 
 from quantnotes.grid import INT4, INT8, INT16, UINT8
 from quantnotes.onnx_model.blame import keep_float_for, report, sensitivity
-from quantnotes.onnx_model.graph import Batch, read, session
+from quantnotes.onnx_model.graph import Batch, folded_graph, read, session
 from quantnotes.onnx_model.observation import Observation, observe
 from quantnotes.onnx_model.writing import quantize
 from quantnotes.tables import text_table
@@ -96,6 +98,11 @@ def _parser() -> argparse.ArgumentParser:
         "compare a float model and a quantized one",
         {"model": both["model"], "quantized": "what quantize wrote, .onnx", "data": both["data"]},
     )
+    for made in commands.choices.values():
+        if made is not observing:
+            made.add_argument(
+                "--outputs", nargs="+", metavar="NAME", help="outputs of the model that count; by default all"
+            )
     for made in (blaming, quantizing):
         made.add_argument("--observation", help="what observe kept; without it, the data are observed first")
         made.add_argument(
@@ -136,15 +143,22 @@ def read_batches(model: str, data: str, rows: int) -> list[dict[str, Any]]:
     arrays = _arrays(data, list(inputs))
     if missing := inputs.keys() - arrays.keys():
         raise ValueError(f"{data} lacks the inputs {', '.join(sorted(missing))}; it has {', '.join(arrays)}")
-    stated = {name: shape[0] if shape and isinstance(shape[0], int) else 0 for name, shape in inputs.items()}
+    stated: dict[str, int] = {}
+    for name, shape in inputs.items():
+        if shape and isinstance(shape[0], int):
+            stated[name] = shape[0]
     lengths = {name: len(arrays[name]) for name in inputs if 0 < arrays[name].ndim == len(inputs[name])}
-    cut = {name: n for name, n in lengths.items() if n not in (1, stated[name])}  # every batch gets the rest
+    cut = {
+        name: n for name, n in lengths.items() if n not in (1, stated.get(name))
+    }  # every batch gets the rest
     if not cut:
         return [{name: arrays[name] for name in inputs}]
     if len(set(cut.values())) > 1:
         raise ValueError(f"the inputs in {data} have different numbers of rows: {sorted(set(cut.values()))}")
     stop = count = next(iter(cut.values()))
-    if fixed := max(stated[name] for name, n in lengths.items() if n == count):
+    if not count:
+        raise ValueError(f"{data} has no rows")
+    if fixed := max(stated.get(name, 0) for name, n in lengths.items() if n == count):
         rows, stop = fixed, count - count % fixed
         if not stop:
             raise ValueError(f"the model takes {rows} rows at a time, and {data} has {count}")
@@ -156,14 +170,15 @@ def read_batches(model: str, data: str, rows: int) -> list[dict[str, Any]]:
 
 def _arrays(path: str, inputs: list[str]) -> dict[str, Any]:
     try:
-        loaded: Any = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise ValueError(f"{path} cannot be read: {error}") from None
-    if isinstance(loaded, np.ndarray):
-        if len(inputs) != 1:
-            raise ValueError(f"the model has {len(inputs)} inputs: put an array for each into an .npz file")
-        return {inputs[0]: loaded}
-    arrays = dict(loaded)
+        with Path(path).open("rb") as file:
+            loaded: Any = np.load(file, allow_pickle=False)
+            arrays = {"": loaded} if isinstance(loaded, np.ndarray) else dict(loaded)
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read: {error.strerror or error}") from None
+    except (ValueError, EOFError, zipfile.BadZipFile):  # whose advice is to unpickle
+        raise ValueError(f"{path} is no .npz or .npy file of numbers, as numpy.savez writes it") from None
+    if isinstance(loaded, np.ndarray) and len(inputs) != 1:
+        raise ValueError(f"the model has {len(inputs)} inputs: put an array for each into an .npz file")
     if len(inputs) == 1 and len(arrays) == 1:
         return {inputs[0]: next(iter(arrays.values()))}
     return arrays
@@ -206,7 +221,14 @@ def _observe(options: argparse.Namespace) -> None:
 def _blame(options: argparse.Namespace) -> None:
     batches: list[Batch] = list(read_batches(options.model, options.data, options.batch))
     seen = _seen(options, list(map(dict, batches)))
-    found = sensitivity(options.model, seen, batches[:1], progress=_progress, **_choices(options))
+    found = sensitivity(
+        options.model,
+        seen,
+        batches[:1],
+        outputs=options.outputs,
+        progress=_progress,
+        **_choices(options),
+    )
     print(json.dumps(found.to_dicts(), indent=1) if options.json else found)
 
 
@@ -215,15 +237,19 @@ def _quantize(options: argparse.Namespace) -> None:
     seen, choices = _seen(options, batches), _choices(options)
     kept = list(options.keep_float)
     if options.auto is not None:
-        kept += keep_float_for(options.model, seen, batches, within=options.auto, **choices)
+        kept += keep_float_for(
+            options.model, seen, batches, within=options.auto, outputs=options.outputs, **choices
+        )
     made = quantize(options.model, seen, keep_float=kept, **choices)
     Path(options.output).write_bytes(made.SerializeToString())
-    found = report(options.model, made, batches)
-    size, before = (Path(p).stat().st_size for p in (options.output, options.model))
+    found = report(options.model, made, batches, outputs=options.outputs)
+    size, before = made.ByteSize(), read(options.model).ByteSize()  # with data that lie beside it
+    left = Counter(folded_graph(options.model).in_float())
     facts = {
         "agreement": found.agreement,
         "sqnr_db": found.sqnr_db,
         "keep_float": kept,
+        "no_codes": dict(left),
         "bytes": size,
         "bytes_before": before,
     }
@@ -235,8 +261,11 @@ def _quantize(options: argparse.Namespace) -> None:
     print(f"at the output {found.sqnr_db:.1f} dB of SQNR")
     if kept:
         print(f"in float: {', '.join(kept)}")
+    if left:
+        print(f"always in float: {', '.join(f'{n} {kind}' for kind, n in left.items())}")
 
 
 def _report(options: argparse.Namespace) -> None:
-    found = report(options.model, options.quantized, read_batches(options.model, options.data, options.batch))
+    batches = read_batches(options.model, options.data, options.batch)
+    found = report(options.model, options.quantized, batches, outputs=options.outputs)
     print(json.dumps(found.to_dicts(), indent=1) if options.json else found)

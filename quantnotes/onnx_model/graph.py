@@ -22,6 +22,11 @@ Model = onnx.ModelProto | str | os.PathLike[str]
 
 OPSET = 13  # the first whose DequantizeLinear has an axis
 LAYERS = ("Conv", "Gemm", "MatMul")  # what can be quantized
+_HEAVY = (*LAYERS, "ConvTranspose", "Einsum", "LSTM", "GRU", "RNN")  # what may hold most of the work
+_INSIDE = " in a subgraph"
+CODED = ("DequantizeLinear", "DynamicQuantizeLinear", "QLinearConv", "QLinearMatMul", "MatMulInteger")
+_TYPES = {f"tensor({name})": np.dtype(name) for name in ("float16", "int32", "int64", "uint8", "int8")}
+_TYPES |= {"tensor(float)": np.dtype(np.float32), "tensor(double)": np.dtype(np.float64)}  # of inputs
 _STANDARD = ("", "ai.onnx")
 _LARGEST_CONSTANT = 1 << 24  # elements of a constant that is computed beforehand
 _RANDOM = ("Random", "Multinomial", "Bernoulli")  # how the names of these operators begin
@@ -154,6 +159,32 @@ class Graph:
         bias = self.constants.get(node.input[2])
         return bias is not None and bias.size == self.constants[node.input[1]].shape[self.channel_axis(node)]
 
+    def check_layers(self) -> None:
+        """Raise ValueError, which says why, if there is no layer that can be quantized."""
+        if self.layers():
+            return
+        reasons = []
+        if any(node.op_type in CODED for node in self.nodes):
+            reasons.append("it is in codes already")
+        kinds = {str(self.constants[n.input[1]].dtype) for n in self.nodes if self._has_weight(n)}
+        if others := kinds - {"float32"}:
+            reasons.append(
+                f"its weights are {', '.join(sorted(others))}, take the model that it was made from"
+            )
+        if inside := sum(left.endswith(_INSIDE) for left in self.in_float()):
+            reasons.append(f"{inside} lie inside If, Loop or Scan")
+        text = "the model has no Conv, Gemm or MatMul with a constant float32 weight"
+        raise ValueError(": ".join([text, ", ".join(reasons)]) if reasons else text)
+
+    def _has_weight(self, node: onnx.NodeProto) -> bool:
+        return node.op_type in LAYERS and len(node.input) > 1 and node.input[1] in self.constants
+
+    def in_float(self) -> list[str]:
+        """Return the operators of all nodes that multiply and cannot be quantized, those in subgraphs too."""
+        left = [n.op_type for n in self.nodes if n.op_type in _HEAVY and not self.is_layer(n)]
+        inner = [n.op_type for node in self.nodes for n in _nodes_inside(node)]
+        return left + [f"{kind}{_INSIDE}" for kind in inner if kind in _HEAVY]
+
     def channel_axis(self, node: onnx.NodeProto) -> int:
         """Return the axis of a layer's weight along which its outputs lie."""
         weight = self.constants[node.input[1]]
@@ -234,6 +265,13 @@ def _subgraphs(node: onnx.NodeProto) -> Iterator[onnx.GraphProto]:
         if a.type == onnx.AttributeProto.GRAPH:
             yield a.g
         yield from a.graphs
+
+
+def _nodes_inside(node: onnx.NodeProto) -> Iterator[onnx.NodeProto]:
+    for graph in _subgraphs(node):
+        for inner in graph.node:
+            yield inner
+            yield from _nodes_inside(inner)
 
 
 def _read_inside(node: onnx.NodeProto) -> set[str]:
@@ -523,12 +561,26 @@ def run(session: Any, batch: Batch, names: list[str] | None = None) -> list[Arra
     wanted = {i.name: i for i in session.get_inputs()}
     if missing := wanted.keys() - batch.keys():
         raise ValueError(f"a batch lacks the inputs {', '.join(sorted(missing))}; it has {', '.join(batch)}")
-    feed = {name: np.asarray(batch[name]) for name in wanted}
+    feed = {name: _as_wanted(np.asarray(batch[name]), wanted[name].type) for name in wanted}
+    if names is not None and not names:  # the engine takes an empty list for all
+        return []
     try:
         found: list[Array] = session.run(names, feed)
     except Exception as error:  # onnxruntime's own exceptions share no base class
         raise ValueError(f"the model does not run on a batch: {error}") from error
     return found
+
+
+def _as_wanted(x: Array, wanted: str) -> Array:
+    """Return an array in the type that an input has: floats from floats, integers from integers."""
+    dtype = _TYPES.get(wanted, x.dtype)
+    both = {x.dtype.kind, dtype.kind}
+    if both == {"f"}:
+        with np.errstate(over="ignore"):  # an infinity is found where ranges are taken
+            return x.astype(dtype, copy=False)
+    if both <= {"i", "u"} and np.array_equal(x, cast := x.astype(dtype, copy=False)):
+        return cast
+    return x
 
 
 def with_outputs(model: onnx.ModelProto, names: Iterable[str]) -> onnx.ModelProto:

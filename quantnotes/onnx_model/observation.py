@@ -23,6 +23,7 @@ from quantnotes.onnx_model.graph import Batch, Graph, Model, folded_graph, run, 
 from quantnotes.ranges import Range
 
 Array = NDArray[Any]
+_TOGETHER = 1 << 15  # values of a tensor that are counted in one go
 
 
 class Observation:
@@ -51,10 +52,13 @@ class Observation:
         self._sums: dict[str, Array] = {}  # of each channel, axis 1 or the last; with the count at the end
         self._chosen: dict[tuple[Any, ...], Range] = {}  # what `ranges` has found
 
-    def _take(self, name: str, x: Array, channel_axis: int | None) -> None:
-        """Count the values of a tensor in one batch, and add its channels up."""
+    def _count(self, name: str, values: Array) -> None:
+        """Count values of a tensor."""
         self._chosen.clear()
-        self.histograms.setdefault(name, Histogram()).update(x)
+        self.histograms.setdefault(name, Histogram()).update(values)
+
+    def _add_channels(self, name: str, x: Array, channel_axis: int | None) -> None:
+        """Add up the channels of a tensor in one batch."""
         if channel_axis is not None and -x.ndim <= channel_axis < x.ndim:
             rows = np.moveaxis(x, channel_axis, -1).reshape(-1, x.shape[channel_axis])
             new = np.append(rows.sum(axis=0, dtype=np.float64), len(rows))
@@ -178,20 +182,35 @@ def observe(model: Model, batches: Iterable[Batch], *, progress: Any = iter) -> 
     1
     """
     graph = folded_graph(model)
+    graph.check_layers()
     tensors = observed_tensors(graph)
     runner = session(with_outputs(graph.finish(), tensors))
     names = list(tensors)
     observation = Observation()
+    waiting: dict[str, list[Array]] = {name: [] for name in names}  # small arrays, counted together
+
+    def count(name: str) -> None:
+        observation._count(name, np.concatenate(waiting[name]))
+        waiting[name].clear()
+
     for batch in progress(batches):
         values = run(runner, batch, [n for n in names if n not in graph.inputs])
         found = dict(zip((n for n in names if n not in graph.inputs), values, strict=True))
         for name in names:
             x = found[name] if name in found else np.asarray(batch[name])
-            try:
-                observation._take(name, x, tensors[name])
-            except ValueError as error:
-                raise ValueError(f"the tensor {name}: {error}") from None
+            if bad := x.size - int(np.count_nonzero(np.isfinite(x))):
+                raise ValueError(
+                    f"{bad} of {x.size} values of the tensor {name} are NaN or infinite in batch "
+                    f"{observation.batches}, counted from 0: leave such inputs out"
+                )
+            observation._add_channels(name, x, tensors[name])
+            waiting[name].append(x.flatten())  # a copy: the caller may write to the batch
+            if sum(part.size for part in waiting[name]) >= _TOGETHER:
+                count(name)
         observation.batches += 1
+    for name in names:
+        if waiting[name]:
+            count(name)
     if not observation.batches:
         raise ValueError("there are no batches: observe needs typical inputs of the model")
     return observation

@@ -161,6 +161,7 @@ def _chosen(graph: Graph, keep_float: Collection[str]) -> list[onnx.NodeProto]:
     """Return the layers to quantize."""
     if isinstance(keep_float, str):
         raise TypeError(f"keep_float must be a collection of names, got the string {keep_float!r}")
+    graph.check_layers()
     layers, kept, known = [], set(keep_float), set()
     for layer in graph.layers():
         names = {layer.name, layer.input[1], layer.output[0]}
@@ -169,8 +170,6 @@ def _chosen(graph: Graph, keep_float: Collection[str]) -> list[onnx.NodeProto]:
             layers.append(layer)
     if unknown := kept - known:
         raise ValueError(f"keep_float names no layer of the model: {', '.join(sorted(unknown))}")
-    if not known:
-        raise ValueError("the model has no Conv, Gemm or MatMul with a constant float weight")
     return layers
 
 
