@@ -261,6 +261,31 @@ def test_a_large_weight_is_looked_at_in_pieces(monkeypatch):
     }
 
 
+def mirrored(x):
+    """Return values and their negatives in turn: an asymmetric range gains next to nothing."""
+    return np.stack([x, -x], axis=-1).reshape(len(x), -1)
+
+
+@pytest.mark.parametrize(
+    ("weight", "searched"),
+    [
+        (mirrored(np.random.default_rng(0).standard_normal((64, 512))), {"symmetric"}),
+        (np.abs(np.random.default_rng(0).standard_normal((64, 1024))), set()),
+    ],
+)
+def test_of_many_groups_a_search_is_made_where_it_may_be_recommended(monkeypatch, weight, searched):
+    def groups_of_32(found):
+        return {t.scheme: t.ledger for t in found.trials if t.method == "mse" and t.params.block_size == 32}
+
+    found = compare(weight, 4, role="weight")
+    assert set(groups_of_32(found)) == searched
+    monkeypatch.setattr(array, "_FEW_SCALES", weight.size)
+    whole = compare(weight, 4, role="weight")
+    assert repr(found.best()) == repr(whole.best())
+    for scheme in searched:
+        assert groups_of_32(found)[scheme].mse == groups_of_32(whole)[scheme].mse
+
+
 @pytest.mark.parametrize(
     ("name", "ndim", "ending", "axes"),
     [

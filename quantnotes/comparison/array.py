@@ -40,7 +40,8 @@ _FEW_BITS = 4
 _SCALE_BITS = 16  # what a scale takes in memory, where values in groups are counted
 _SIMPLER = 0.5  # dB that a simpler choice may cost before the better one is recommended
 _WORTH = 3.0  # dB that finer scales must gain to be mentioned
-_BINNED = 2**20  # a longer array is counted once, and its ranges are chosen from the histogram
+_BINNED = 2**16  # a longer array is counted once, and its ranges are chosen from the histogram
+_PART = 2**20  # values among which the farthest are looked for at once
 _PIECE = 2**22  # values of a weight that are looked at together, when scales are finer than the tensor
 _WIDENED = 2**24  # values of a half-precision array that are converted at once; more of them block by block
 _KEPT = 2**18  # scales of a trial; of trials with more, only the best is kept
@@ -50,7 +51,8 @@ _FEW = 20  # below so many values a tail cannot be told from the rest
 _MOST_CHANNELS = 2**16
 _SHOWN = 3  # places of a tail that are named
 _FEW_SCALES = 2**8  # with more of them, the methods that are slow on many groups are left out
-_SAMPLE = 2**14  # values on which it is tried whether a search is worth its time
+_SAMPLE = 2**13  # values on which it is tried whether a search is worth its time
+_UNSURE = 0.1  # dB by which what a search gains on the sample may miss what it gains on all values
 _ONE_FOR_ALL = ("minmax", "histogram", "percentile")  # methods that ask neither for the grid nor the scheme
 
 
@@ -464,42 +466,59 @@ def _trials(
     A format is symmetric, and has no levels for "entropy".
     """
     ledgers = list[CodeLedger]()
-    schemes = ("symmetric",) if isinstance(grid, Codebook) else SCHEMES
-    many = math.prod(scales.shape(x.shape)) > _FEW_SCALES
-    for method in ("minmax", "mse") if many else METHODS:
-        if method == "entropy" and isinstance(grid, Codebook):
-            continue
-        for scheme in schemes:
-            if many and method == "mse" and not _search_pays(x, scales, grid, scheme, rival):
-                continue
-            key = (scales, method) if method in _ONE_FOR_ALL else (scales, method, grid, scheme)
-            if key not in shared:
-                shared[key] = _range_of(x, source, scales, method, grid, scheme)
-            bounds = shared[key]
-            params = make_params(bounds, grid, scheme, axis=scales.axis, block_size=scales.block_size)
-            ledger = next((each for each in ledgers if each.params == params), None)
-            if ledger is None:
-                ledger = code_ledger(x, params)
-                if np.size(params.scale) <= _KEPT:
-                    ledgers.append(ledger)
-            yield Trial(_width(grid), scheme, method, bounds, ledger)
+
+    def trial(method: str, scheme: Scheme) -> Trial:
+        key = (scales, method) if method in _ONE_FOR_ALL else (scales, method, grid, scheme)
+        if key not in shared:
+            shared[key] = _range_of(x, source, scales, method, grid, scheme)
+        bounds = shared[key]
+        params = make_params(bounds, grid, scheme, axis=scales.axis, block_size=scales.block_size)
+        ledger = next((each for each in ledgers if each.params == params), None)
+        if ledger is None:
+            ledger = code_ledger(x, params)
+            if np.size(params.scale) <= _KEPT:
+                ledgers.append(ledger)
+        return Trial(_width(grid), scheme, method, bounds, ledger)
+
+    plain = {scheme: trial("minmax", scheme) for scheme in _schemes(grid)}
+    yield from plain.values()
+    if math.prod(scales.shape(x.shape)) > _FEW_SCALES:
+        sqnr = {scheme: each.ledger.sqnr_db for scheme, each in plain.items()}
+        for scheme in _worth_a_search(x, scales, grid, sqnr, rival):
+            yield trial("mse", scheme)
+        return
+    for method in METHODS[1:]:
+        if method != "entropy" or not isinstance(grid, Codebook):
+            yield from (trial(method, scheme) for scheme in plain)
 
 
-def _search_pays(x: Array, scales: Granularity, grid: Codes, scheme: Scheme, rival: float) -> bool:
-    """Tell whether "mse", on some of many groups, beats "minmax" and may be recommended beside a rival."""
+def _schemes(grid: Codes) -> Sequence[Scheme]:
+    return ("symmetric",) if isinstance(grid, Codebook) else SCHEMES
+
+
+def _worth_a_search(
+    x: Array, scales: Granularity, grid: Codes, plain: Mapping[Scheme, float], rival: float
+) -> list[Scheme]:
+    """Return the schemes for which "mse", of many groups, is likely to be recommended.
+
+    Its gain over "minmax", the SQNR of which is `plain`, is measured on some groups. It must be large enough,
+    and nothing else much better: neither another choice here, nor the rival, which has finer scales.
+    """
     (axis,) = scales.axes
     if scales.blocks is not None:
         axis = max((i for i in range(x.ndim) if i != axis), key=lambda i: x.shape[i])
     step = max(1, min(x.size // _SAMPLE, x.shape[axis] // 8))
     sample = x[(slice(None),) * axis + (slice(None, None, step),)]
-    where: dict[str, Any] = {"axis": scales.axis, "block_size": scales.block_size}
-    plain, best = (
-        code_ledger(
-            sample, make_params(choose_range(method, sample, grid, scheme, **where), grid, scheme, **where)
-        )
-        for method in ("minmax", "mse")
-    )
-    return best.sqnr_db > max(plain.sqnr_db + _SIMPLER, rival - 2 * _SIMPLER)
+
+    def sqnr(method: str, scheme: Scheme) -> float:
+        where: dict[str, Any] = {"axis": scales.axis, "block_size": scales.block_size}
+        bounds = choose_range(method, sample, grid, scheme, **where)
+        return code_ledger(sample, make_params(bounds, grid, scheme, **where)).sqnr_db
+
+    gain = {scheme: sqnr("mse", scheme) - sqnr("minmax", scheme) for scheme in plain}
+    found = {scheme: plain[scheme] + gain[scheme] for scheme in plain if gain[scheme] > _SIMPLER}
+    least = max(rival, *plain.values(), *found.values()) - _SIMPLER - _UNSURE
+    return [scheme for scheme in found if found[scheme] >= least]
 
 
 def _range_of(
@@ -563,7 +582,7 @@ def _tail_of(x: Array) -> Tail:
     """Find the values beyond half of the largest magnitude, looking at a part of the array at a time."""
     bound = max(map(abs, _ends(x))) / 2
     count, rest, first = 0, 0.0, list[tuple[float, tuple[int, ...]]]()
-    for part, place in kernels.parts(x, _BINNED):
+    for part, place in kernels.parts(x, _PART):
         magnitudes = np.abs(part.astype(np.float64))
         far = magnitudes > bound
         rest = max(rest, float(magnitudes.max(where=~far, initial=0.0)))

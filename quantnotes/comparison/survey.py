@@ -169,11 +169,11 @@ def compare(
 
     Notes
     -----
-    An array of more than 2**20 values is counted into a `Histogram` once, and its ranges are chosen from
+    An array of more than 2**16 values is counted into a `Histogram` once, and its ranges are chosen from
     that, and so is a channel of so many; the ledgers are always of all values. With more than 256 scales only
-    "minmax" is tried, and "mse" where, on a sample of the groups, it gains half a decibel and is not far
-    behind finer scales: a group has too few values for the other methods. Of trials with more than 2**18
-    scales only the best for its width and groups is kept; no groups are tried if there were more than 2**22.
+    "minmax" is tried, since a group has too few values for the other methods; and "mse" where, judged by its
+    gain on a sample of the groups, it may be recommended. Of trials with more than 2**18 scales only the best
+    for its width and groups is kept; no groups are tried if there were more than 2**22.
 
     Examples
     --------
