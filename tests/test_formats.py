@@ -822,6 +822,14 @@ def test_groups_with_a_zero_point_by_hand():
     assert params.zero_point.tolist() == [-8, 2, 7]
 
 
+def test_groups_without_a_zero_point_by_hand():
+    block = BlockFormat(INT4, np.int8(2), FLOAT16)
+    params = block.params(np.array([1.0, 4.0, -2.0, 1.0, 0.0, 0.0]))
+    assert params.scale.tolist() == [float(np.float16(4 / 7)), float(np.float16(2 / 7)), 1.0]
+    assert not params.zero_point.any()
+    assert type(block.block_size) is int
+
+
 @given(st.floats(0, 1e30), st.floats(0, 1e30), st.sampled_from([INT4, UINT4]))
 def test_groups_keep_the_zero_point_in_the_grid(low, high, grid):
     block = BlockFormat(grid, 2, FLOAT16, scheme="asymmetric")
