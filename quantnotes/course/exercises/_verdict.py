@@ -29,6 +29,7 @@ _MODULES = {
     "10": "where_to_measure",
     "11": "convolution",
     "12": "whole_model",
+    "14": "float_formats",
     "16": "museum",
     "17": "speed",
 }
