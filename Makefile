@@ -25,7 +25,7 @@ help:
 	@echo "make notebooks  run all notebooks in place and put their metadata in order"
 	@echo "make lint       ruff and mypy alone"
 	@echo "make fuzz       odd input to every public function, in the long form"
-	@echo "make mutants    change the modules line by line: do the tests notice?"
+	@echo "make mutants    change the modules line by line: do the tests notice? MODULES='mse formats' SAMPLE=150: of some"
 	@echo "make bench      speed and memory, as ratios taken in one run"
 	@echo "make badges     write the links to Binder, Colab and the site into README.md, from the remote called origin"
 	@echo "make clean      remove .venv and what tools left behind"
@@ -90,8 +90,7 @@ fuzz: $(READY)
 mutants: $(READY)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[mutants,scale]"
 	rm -rf mutants
-	$(BIN)/mutmut run --max-children 2 > mutants.log
-	$(BIN)/python tools/mutation_report.py
+	$(BIN)/python tools/mutants.py $(if $(MODULES),--modules $(MODULES)) $(if $(SAMPLE),--sample $(SAMPLE))
 
 badges: $(READY)
 	$(BIN)/python tools/badges.py
@@ -100,4 +99,4 @@ bench: $(EXTRAS)
 	$(BIN)/pytest --override-ini=addopts= benchmarks $(BENCH_FLAGS)
 
 clean:
-	rm -rf .venv build site/_build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis mutants mutants.log
+	rm -rf .venv build site/_build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis mutants

@@ -189,7 +189,7 @@ class BlockFormat:
             low, high = np.minimum(low, 0.0), np.maximum(high, 0.0)
             qmin, qmax = self.element.qmin, self.element.qmax
             scale = self._stored(high / (qmax - qmin) - low / (qmax - qmin))
-            zero = np.clip(qmax - np.rint(high / scale), qmin, qmax).astype(np.int64)
+            zero = np.maximum(qmax - np.rint(high / scale), qmin).astype(np.int64)
         else:
             scale = self._stored(np.maximum(-low, high) / self._top)
         return QuantParams(scale, zero, self.element, axis, self.block_size)

@@ -594,6 +594,8 @@ def test_params_of_formats_are_values():
         ((4, -1, 7, "fn"), ValueError),
         ((6, 1, 7, "fn"), ValueError),
         ((4, 3, -1, "fn"), ValueError),
+        ((4, 11, 7, "fn"), ValueError),
+        ((4, 3, 32, "fn"), ValueError),
         ((4.0, 3, 7, "fn"), TypeError),
         ((4, True, 7, "fn"), TypeError),
     ],
@@ -621,6 +623,14 @@ def test_formats_that_are_refused(arguments, error):
 def test_tables_that_are_refused(table, ties, error):
     with pytest.raises(error):
         TableFormat("x", table, ties)
+
+
+def test_the_smallest_and_the_largest_format():
+    assert FloatFormat("x", 2, 0, 0, "finite").reals.tolist() == [-8, -4, -2, 0, 2, 4, 8]
+    wide = FloatFormat("x", 5, 10, 31, "finite")
+    assert (wide.largest, wide.bits, wide.dtype) == (2 - 2.0**-10, 16, np.uint16)
+    assert TableFormat("x", [0, 1]).bits == 1
+    assert TableFormat("x", range(256)).largest == 255
 
 
 def test_what_a_format_holds_is_read_only():
@@ -810,6 +820,14 @@ def test_groups_with_a_zero_point_by_hand():
     scales = [float(np.float16(4 / 15)), float(np.float16(3 / 15)), 1.0]
     assert params.scale.tolist() == scales
     assert params.zero_point.tolist() == [-8, 2, 7]
+
+
+def test_groups_without_a_zero_point_by_hand():
+    block = BlockFormat(INT4, np.int8(2), FLOAT16)
+    params = block.params(np.array([1.0, 4.0, -2.0, 1.0, 0.0, 0.0]))
+    assert params.scale.tolist() == [float(np.float16(4 / 7)), float(np.float16(2 / 7)), 1.0]
+    assert not params.zero_point.any()
+    assert type(block.block_size) is int
 
 
 @given(st.floats(0, 1e30), st.floats(0, 1e30), st.sampled_from([INT4, UINT4]))
