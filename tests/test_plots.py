@@ -219,6 +219,19 @@ def test_channel_maxima_are_sorted():
     assert labels(ax) == ("channels, sorted", "max |r|")
 
 
+def test_channels_have_a_panel_for_each_matrix_and_state():
+    before, after = ([[1.0, -5.0], [0.5, 0.25]], [[2.0, 3.0]]), ([[4.0, 0.0]], [[-1.0, 1.0]])
+    grid = plots.channels({"before": before, "after": after}, ["activation", "weight"])
+    drawn = [[ax.collections[0].get_segments() for ax in row] for row in grid]
+    heights = [[[line[1].tolist() for line in lines] for lines in row] for row in drawn]
+    assert heights == [[[[0, 1], [1, 5]], [[0, 4], [1, 0]]], [[[0, 2], [1, 3]], [[0, 1], [1, 1]]]]
+    assert [ax.get_title() for ax in grid[0]] == ["before", "after"]
+    assert [labels(ax) for ax in grid[:, 0]] == [
+        ("", "activation,\nlargest magnitude"),
+        ("channel", "weight,\nlargest magnitude"),
+    ]
+
+
 def test_bars_carry_their_values():
     ax = plots.bars({"w": {"a": 1.0, "b": 2.0}, "x": {"a": 3.0, "b": -4.0}}, ylabel="dB")
     assert [[bar.get_height() for bar in group] for group in ax.containers] == [[1.0, 3.0], [2.0, -4.0]]

@@ -30,6 +30,7 @@ _MODULES = {
     "11": "convolution",
     "12": "whole_model",
     "14": "float_formats",
+    "15": "moving_outliers",
     "16": "museum",
     "17": "speed",
 }

@@ -37,6 +37,7 @@ from quantnotes.course.plots.number_lines import (
 from quantnotes.course.plots.speed import cost_by_size, costs, merged_histograms, roofline
 from quantnotes.course.plots.tensors import (
     channel_maxima,
+    channels,
     code_histogram,
     pointer_frame,
     pointer_frames,
@@ -55,6 +56,7 @@ __all__ = [
     "axes",
     "bars",
     "channel_maxima",
+    "channels",
     "code_histogram",
     "comparison",
     "cost_by_size",

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import ArrayLike
 
-from quantnotes.course.plots.frame import CLIPPED, CODE, REAL, SERIES, UNUSED, axes, canvas, stairs
+from quantnotes.course.plots.frame import CLIPPED, CODE, OTHER, REAL, SERIES, UNUSED, axes, canvas, stairs
 from quantnotes.ranges import Range
 from quantnotes.saturation import CodeLedger
 
@@ -197,6 +197,37 @@ def channel_maxima(weight: ArrayLike, axis: int = 0, ax: Axes | None = None) -> 
     ax.set(xlabel="channels, sorted", ylabel="max |r|", ylim=(0, 1.1 * maxima[-1]))
     ax.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
     return ax
+
+
+def channels(pairs: Mapping[str, Sequence[ArrayLike]], names: Sequence[str]) -> Any:
+    """Draw the largest magnitude in each column of several matrices, before and after something was done.
+
+    Parameters
+    ----------
+    pairs : mapping of str to sequence of array_like, each of shape (rows, channels)
+        The matrices of each state, by its name: one for each name.
+    names : sequence of str
+        What the matrices are.
+
+    Returns
+    -------
+    ndarray of Axes, shape (names, states)
+
+    Examples
+    --------
+    >>> channels({"before": [[[1.0, -2.0]], [[3.0, 1.0]]]}, ["activation", "weight"]).shape
+    (2, 1)
+    """
+    grid = axes(len(names), len(pairs), height=4.2, sharex=True, sharey="row", squeeze=False)
+    for column, (title, matrices) in zip(grid.T, pairs.items(), strict=True):
+        for ax, matrix, color in zip(column, matrices, (REAL, OTHER), strict=False):
+            largest = np.abs(np.asarray(matrix)).max(axis=0)
+            canvas(ax).vlines(np.arange(len(largest)), 0, largest, color=color, lw=0.8)
+        column[0].set_title(title, fontsize=10)
+        column[-1].set_xlabel("channel")
+    for ax, name in zip(grid[:, 0], names, strict=True):
+        ax.set_ylabel(f"{name},\nlargest magnitude")
+    return grid
 
 
 def pointer_frame(
