@@ -25,7 +25,7 @@ from quantnotes.grid import INT8, INT8_NARROW, IntGrid, check_grid
 from quantnotes.layers import Add as Add
 from quantnotes.layers import AveragePool as AveragePool
 from quantnotes.layers import BatchNorm as BatchNorm
-from quantnotes.layers import Branching, Layer, QuantLayer, Weighted, check_per_tensor, check_weight
+from quantnotes.layers import Branching, Layer, QuantLayer, Weighted
 from quantnotes.layers import Concat as Concat
 from quantnotes.layers import Conv as Conv
 from quantnotes.layers import Dense as Dense
@@ -36,6 +36,8 @@ from quantnotes.layers import QuantConv as QuantConv
 from quantnotes.layers import QuantDense as QuantDense
 from quantnotes.layers import Softmax as Softmax
 from quantnotes.layers import Table as Table
+from quantnotes.layers.base import check_per_tensor
+from quantnotes.layers.weighted import check_weight
 from quantnotes.mapping import QuantParams, fake_quantize
 from quantnotes.mse import Scheme
 from quantnotes.ranges import minmax_range
@@ -142,7 +144,7 @@ def _folded(network: Network) -> tuple[Layer, ...]:
             layers.append(layer.folded_into(layers.pop() if layers else None))
         elif isinstance(layer, Branching):
             branches = tuple(map(_folded, layer.branches))
-            layers.append(replace(layer, branches=branches))  # type: ignore[type-var]
+            layers.append(replace(layer, branches=branches))
         else:
             layers.append(layer)
     return tuple(layers)

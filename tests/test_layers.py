@@ -24,7 +24,6 @@ from quantnotes import (
     quantize,
     samples,
 )
-from quantnotes import layers as layers_module
 from quantnotes.formats import E4M3
 from quantnotes.integer import common_multipliers, requantize_sum
 from quantnotes.layers import (
@@ -48,6 +47,7 @@ from quantnotes.layers import (
     QuantTable,
     Softmax,
     Table,
+    base,
 )
 from quantnotes.network import (
     calibrate_by,
@@ -420,7 +420,7 @@ def test_a_float_bias_reaches_the_branches():
     layer = Conv([[[[1.0]]]], [0.3])
     (add,) = quantize_network([Add(((), (layer,)))], [[[[0.0, 2.0]]]], weight_grid=INT4)
     coarse = QuantConv(layer, PLAIN, QuantParams(1.0, 0, INT4), QuantParams(0.1, 0, INT8))
-    whole = QuantAdd(add.add, PLAIN, ((), (coarse,)), QuantParams(0.1, 0, INT8))
+    whole = QuantAdd(add.layer, PLAIN, ((), (coarse,)), QuantParams(0.1, 0, INT8))
     np.testing.assert_allclose(whole.fake([[[[1.0]]]]), [[[[2.0]]]])
     np.testing.assert_allclose(whole.fake([[[[1.0]]]], float_bias=True), [[[[2.3]]]])
 
@@ -522,7 +522,7 @@ def set_trap(monkeypatch):
     monkeypatch.setattr(integer, "_products", np.matmul)
     monkeypatch.setattr(integer, "_exact_type", lambda bound: np.int64)
     monkeypatch.setattr(integer, "as_integers", wrapped)
-    monkeypatch.setattr(layers_module, "as_integers", wrapped)
+    monkeypatch.setattr(base, "as_integers", wrapped)
 
 
 def test_no_float_between_the_codes(monkeypatch):
@@ -547,7 +547,7 @@ def test_the_trap_snaps(layer, monkeypatch):
     set_trap(monkeypatch)
 
     def through_floats(self, q):
-        codes = layers_module.as_integers(q, "q", -128, 127)
+        codes = base.as_integers(q, "q", -128, 127)
         return self.fake((codes - self.x.zero_point) * self.x.scale)
 
     monkeypatch.setattr(layer, "integer", through_floats)
@@ -608,7 +608,7 @@ EACH = QuantParams([0.5, 0.5], [0, 0], INT8, axis=1)
         (lambda: QuantTable(Table("relu"), P8, E4), TypeError, "y must have an IntGrid, got E4M3"),
         (lambda: QuantConv(ONE, E4, P8), TypeError, "x must have an IntGrid, got E4M3"),
         (lambda: QuantConv(ONE, P8, E4), TypeError, "w must have an IntGrid, got E4M3"),
-        (lambda: QuantTable("relu", P8, P8), TypeError, "table must be a Table, got str"),
+        (lambda: QuantTable("relu", P8, P8), TypeError, "layer must be a Table, got str"),
         (lambda: QuantTable(Table("relu"), P8, None), TypeError, "y must be a QuantParams, got NoneType"),
         (lambda: QuantTable(Table("relu"), P8, P8).integer([300]), ValueError, "q must lie in"),
         (lambda: QuantTable(Table("relu"), P8, P8).integer([1.0]), TypeError, "q must hold integers"),

@@ -439,7 +439,7 @@ def test_the_trap_snaps(no_floats, monkeypatch):
     layers, codes, _ = prepared(0)
     with monkeypatch.context() as patch:
         patch.setattr(
-            "quantnotes.layers.requantize", lambda acc, m0, *_, axis: np.rint(acc * (m0 * 2.0**-31))
+            "quantnotes.layers.weighted.requantize", lambda acc, m0, *_, axis: np.rint(acc * (m0 * 2.0**-31))
         )
         with pytest.raises(FloatUsed, match="multiply"):
             run_integer(layers, IntegersOnly.of(codes))

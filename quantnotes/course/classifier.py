@@ -99,7 +99,7 @@ def _replaced(network: Sequence[Layer], conv: Iterator[Conv]) -> tuple[Layer, ..
             layers.append(next(conv))
         elif isinstance(layer, Branching):
             branches = tuple(_replaced(branch, conv) for branch in layer.branches)
-            layers.append(replace(layer, branches=branches))  # type: ignore[type-var]
+            layers.append(replace(layer, branches=branches))
         else:
             layers.append(layer)
     return tuple(layers)
