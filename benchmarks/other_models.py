@@ -32,6 +32,7 @@ import tempfile
 import time
 import warnings
 from collections.abc import Callable
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
@@ -186,7 +187,7 @@ def main() -> None:
         parser.add_argument(name)
     parser.add_argument("--batch", type=int, default=8, help="rows of data at a time")
     parser.add_argument("--limit", type=int, default=900, help="seconds that one way may take")
-    parser.add_argument("--only", default="", help="ways that begin so: ours, theirs, ours/mse …")
+    parser.add_argument("--ways", nargs="+", default=["*"], help="patterns: 'ours/*' 'theirs/*/channel/*' …")
     parser.add_argument("--outputs", nargs="*", default=[], help="of the model that count; all by default")
     parser.add_argument("--way", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -195,7 +196,7 @@ def main() -> None:
         return
     ways = [f"ours/{method}" for method in METHODS] + ["/".join(("theirs", *words)) for words in THEIRS]
     lines = []
-    for way in (way for way in ways if way.startswith(arguments.only)):
+    for way in (way for way in ways if any(fnmatch(way, pattern) for pattern in arguments.ways)):
         lines.append(line(way, arguments))
         print(*lines[-1], sep="  ", file=sys.stderr, flush=True)
     print(text_table([HEAD, *lines], right=True))

@@ -110,30 +110,26 @@ def score_tensors(graph: Graph, outputs: Collection[str] | None = None) -> dict[
     producers = graph.producers()
     found: dict[str, Answer] = {}
     for name in outputs or graph.outputs:
-        name, node = _behind(name, producers, _SHAPES)
-        _, deeper = _behind(name, producers, _MEANS)
+        node, mean = (_behind(name, producers, kinds) for kinds in (_SHAPES, _MEANS))
         answer: Answer = "any"
         if node is not None and node.op_type in _LARGEST:
             answer = attribute(node, "axis", 0 if node.op_type == "ArgMax" else -1)
             name = node.input[0]
             if (before := producers.get(name)) is not None and before.op_type in _LARGEST:
                 name = before.input[0]
-        elif deeper is not None and deeper.op_type == "Sigmoid":
+        elif mean is not None and mean.op_type == "Sigmoid":
             answer = "each"
         found.setdefault(name, answer)
     sure = any(answer != "any" for answer in found.values())
     return {name: "none" if sure and answer == "any" else answer for name, answer in found.items()}
 
 
-def _behind(
-    name: str, producers: dict[str, onnx.NodeProto], kinds: Sequence[str]
-) -> tuple[str, onnx.NodeProto | None]:
-    """Follow a tensor back through nodes of some kinds, and return what it was and the node that made it."""
+def _behind(name: str, producers: dict[str, onnx.NodeProto], kinds: Sequence[str]) -> onnx.NodeProto | None:
+    """Return the node that makes a tensor, or the one before those of some kinds."""
     node = producers.get(name)
     while node is not None and node.op_type in kinds:
-        name = node.input[0]
-        node = producers.get(name)
-    return name, node
+        node = producers.get(node.input[0])
+    return node
 
 
 def _as_dict(row: Any) -> dict[str, Any]:

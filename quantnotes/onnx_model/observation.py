@@ -187,30 +187,32 @@ def observe(model: Model, batches: Iterable[Batch], *, progress: Any = iter) -> 
     runner = session(with_outputs(graph.finish(), tensors))
     names = list(tensors)
     observation = Observation()
-    waiting: dict[str, list[Array]] = {name: [] for name in names}  # small arrays, counted together
+    waiting: dict[str, list[Array]] = {name: [] for name in names}  # small arrays are counted together
 
-    def count(name: str) -> None:
-        observation._count(name, np.concatenate(waiting[name]))
-        waiting[name].clear()
+    def count(name: str, *more: Array) -> None:
+        if parts := [*waiting[name], *more]:
+            observation._count(name, np.concatenate(parts) if len(parts) > 1 else parts[0])
+            waiting[name].clear()
 
     for batch in progress(batches):
         values = run(runner, batch, [n for n in names if n not in graph.inputs])
         found = dict(zip((n for n in names if n not in graph.inputs), values, strict=True))
+        del values  # each tensor goes as soon as it is counted
         for name in names:
-            x = found[name] if name in found else np.asarray(batch[name])
+            x = found.pop(name) if name in found else np.asarray(batch[name])
             if bad := x.size - int(np.count_nonzero(np.isfinite(x))):
                 raise ValueError(
                     f"{bad} of {x.size} values of the tensor {name} are NaN or infinite in batch "
                     f"{observation.batches}, counted from 0: leave such inputs out"
                 )
             observation._add_channels(name, x, tensors[name])
-            waiting[name].append(x.flatten())  # a copy: the caller may write to the batch
-            if sum(part.size for part in waiting[name]) >= _TOGETHER:
-                count(name)
+            if x.size + sum(part.size for part in waiting[name]) < _TOGETHER:
+                waiting[name].append(x.flatten())  # a copy: the caller may write to the batch
+            else:
+                count(name, x.ravel())
         observation.batches += 1
     for name in names:
-        if waiting[name]:
-            count(name)
+        count(name)
     if not observation.batches:
         raise ValueError("there are no batches: observe needs typical inputs of the model")
     return observation
