@@ -26,6 +26,7 @@ import itertools
 import json
 import logging
 import math
+import pickle
 import subprocess
 import sys
 import tempfile
@@ -158,15 +159,19 @@ def one(arguments: argparse.Namespace) -> dict[str, Any]:
         maker = ours if words[0] == "ours" else theirs
         seconds, grown = measure(lambda: maker(model, batches, out, *words[1:]))
         test = read_batches(model, arguments.test, arguments.batch)
-        share, decibels = compare(model, arguments.outputs, run(model, test), run(out, test))
+        if not Path(arguments.wanted).exists():
+            Path(arguments.wanted).write_bytes(pickle.dumps(run(model, test)))
+        wanted = pickle.loads(Path(arguments.wanted).read_bytes())  # of another way
+        share, decibels = compare(model, arguments.outputs, wanted, run(out, test))
         size = Path(out).stat().st_size
     return {"agree": share, "db": decibels, "seconds": seconds, "bytes": grown, "size": size}
 
 
-def line(way: str, arguments: argparse.Namespace) -> tuple[str, ...]:
+def line(way: str, arguments: argparse.Namespace, wanted: str) -> tuple[str, ...]:
     """Return the table's line for one way, measured in a process of its own."""
     command = [sys.executable, __file__, arguments.model, arguments.calibration, arguments.test]
-    command += ["--batch", str(arguments.batch), "--way", way, "--outputs", *arguments.outputs]
+    command += ["--batch", str(arguments.batch), "--way", way, "--wanted", wanted]
+    command += ["--outputs", *arguments.outputs]
     name = way.rstrip("/").replace("/", " ")
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=arguments.limit)
@@ -189,6 +194,7 @@ def main() -> None:
     parser.add_argument("--limit", type=int, default=900, help="seconds that one way may take")
     parser.add_argument("--ways", nargs="+", default=["*"], help="patterns: 'ours/*' 'theirs/*/channel/*' …")
     parser.add_argument("--outputs", nargs="*", default=[], help="of the model that count; all by default")
+    parser.add_argument("--wanted", help=argparse.SUPPRESS)
     parser.add_argument("--way", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.way:
@@ -196,9 +202,10 @@ def main() -> None:
         return
     ways = [f"ours/{method}" for method in METHODS] + ["/".join(("theirs", *words)) for words in THEIRS]
     lines = []
-    for way in (way for way in ways if any(fnmatch(way, pattern) for pattern in arguments.ways)):
-        lines.append(line(way, arguments))
-        print(*lines[-1], sep="  ", file=sys.stderr, flush=True)
+    with tempfile.TemporaryDirectory() as folder:
+        for way in (way for way in ways if any(fnmatch(way, pattern) for pattern in arguments.ways)):
+            lines.append(line(way, arguments, f"{folder}/float.pickle"))
+            print(*lines[-1], sep="  ", file=sys.stderr, flush=True)
     print(text_table([HEAD, *lines], right=True))
 
 
