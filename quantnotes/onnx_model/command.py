@@ -129,7 +129,8 @@ def read_batches(model: str, data: str, rows: int) -> list[dict[str, Any]]:
     """Return the data of a file in batches of so many rows, each a dict for the model's inputs.
 
     Where the model states a number of rows, batches have that many, and rows that fill none are left out. An
-    array of one row, or of as many as the model states, goes whole into every batch, such as a state.
+    array of one row, or of as many as the model states, goes whole into every batch, such as a state; where
+    another axis of it has the name of the rows, as in (layers, rows, values), batches have as many.
 
     Raises
     ------
@@ -158,7 +159,11 @@ def read_batches(model: str, data: str, rows: int) -> list[dict[str, Any]]:
     stop = count = next(iter(cut.values()))
     if not count:
         raise ValueError(f"{data} has no rows")
-    if fixed := max(stated.get(name, 0) for name, n in lengths.items() if n == count):
+    symbols = {inputs[name][0] for name in cut} - set(stated.values())
+    sizes = [stated.get(name, 0) for name, n in lengths.items() if n == count]
+    for name in inputs.keys() - cut.keys():  # a state of (layers, rows, …) goes with so many rows
+        sizes += [n for n, dim in zip(arrays[name].shape, inputs[name], strict=False) if dim in symbols]
+    if fixed := max(sizes):
         rows, stop = fixed, count - count % fixed
         if not stop:
             raise ValueError(f"the model takes {rows} rows at a time, and {data} has {count}")
