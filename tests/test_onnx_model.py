@@ -860,6 +860,34 @@ def test_one_line_and_exit_code_2(files, monkeypatch, capsys, words, message):
     assert not printed.out
 
 
+@pytest.mark.parametrize("words", [["observe"], ["quantize", "--json"]])
+def test_a_missing_folder_is_told_before_the_work(words, files, monkeypatch, capsys):
+    monkeypatch.setattr("quantnotes.onnx_model.command.observe", None)
+    out = files / "none" / "out"
+    assert command(words[0], files / "model.onnx", files / "data.npz", *words[1:], "-o", out) == 2
+    assert "there is no folder" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [["observe"], ["blame"], ["quantize", "-o", "int8.onnx"]])
+def test_ctrl_c(words, files, monkeypatch, capsys):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.chdir(files)
+    monkeypatch.setattr("quantnotes.onnx_model.command.observe", interrupted)
+    assert command(words[0], "model.onnx", "data.npz", *words[1:]) == 130
+    assert capsys.readouterr() == ("", "quantnotes: interrupted\n")
+    assert not (files / "int8.onnx").exists()
+
+
+def test_json_has_no_infinity(files, capsys):
+    layers = [layer.name for layer in Graph.of(onnx.load(files / "model.onnx")).layers()]
+    words = ["quantize", files / "model.onnx", files / "data.npz", "-o", files / "x.onnx", "--json"]
+    assert command(*words, "--keep-float", *layers) == 0
+    facts = json.loads(capsys.readouterr().out, parse_constant=pytest.fail)
+    assert facts["sqnr_db"] is None or facts["sqnr_db"] > 90
+
+
 def test_data_in_one_array(files, capsys):
     np.save(files / "data.npy", batches(1)[0]["x"])
     assert command("observe", files / "model.onnx", files / "data.npy", "--json") == 0

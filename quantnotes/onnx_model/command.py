@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import sys
 import zipfile
@@ -205,7 +206,14 @@ def _seen(options: argparse.Namespace, batches: list[dict[str, Any]]) -> Observa
     return observe(options.model, batches, progress=_progress)
 
 
+def _check_folder(path: str | None) -> None:
+    """Raise ValueError, before the work, if a file cannot be written for want of a folder."""
+    if path is not None and not Path(path).parent.is_dir():
+        raise ValueError(f"{path} cannot be written: there is no folder {Path(path).parent}")
+
+
 def _observe(options: argparse.Namespace) -> None:
+    _check_folder(options.output)
     seen = observe(
         options.model, read_batches(options.model, options.data, options.batch), progress=_progress
     )
@@ -238,6 +246,7 @@ def _blame(options: argparse.Namespace) -> None:
 
 
 def _quantize(options: argparse.Namespace) -> None:
+    _check_folder(options.output)
     batches = read_batches(options.model, options.data, options.batch)
     seen, choices = _seen(options, batches), _choices(options)
     kept = list(options.keep_float)
@@ -252,7 +261,7 @@ def _quantize(options: argparse.Namespace) -> None:
     left = Counter(folded_graph(options.model).in_float())
     facts = {
         "agreement": found.agreement,
-        "sqnr_db": found.sqnr_db,
+        "sqnr_db": found.sqnr_db if math.isfinite(found.sqnr_db) else None,  # JSON has no infinity
         "keep_float": kept,
         "no_codes": dict(left),
         "bytes": size,
