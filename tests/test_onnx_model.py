@@ -20,6 +20,7 @@ from quantnotes import (  # noqa: E402
     Range,
     choose_range,
     fake_quantize,
+    formats,
     make_params,
     samples,
 )
@@ -77,6 +78,7 @@ NORM = {
 
 def small_network(opset=17):
     """Convolution, normalization, ReLU, depthwise convolution, pooling, a dense layer, softmax."""
+    rng = np.random.default_rng(0)
     return model_of(
         [
             node("Conv", "x w b", "conv", pads=[1, 1, 1, 1]),
@@ -91,12 +93,12 @@ def small_network(opset=17):
         ],
         {
             "w": W,
-            "b": RNG.normal(size=6),
+            "b": rng.normal(size=6),
             **NORM,
-            "dw": RNG.normal(size=(6, 1, 3, 3)),
-            "shift": RNG.normal(size=(6, 1, 1)),
-            "dense": RNG.normal(size=(5, 6)),
-            "bias": RNG.normal(size=5),
+            "dw": rng.normal(size=(6, 1, 3, 3)),
+            "shift": rng.normal(size=(6, 1, 1)),
+            "dense": rng.normal(size=(5, 6)),
+            "bias": rng.normal(size=5),
         },
         {"x": ["n", 4, 8, 8]},
         ["probabilities"],
@@ -442,6 +444,104 @@ def test_other_choices_load_and_run(choice, least):
     assert om.report(model, made, data).sqnr_db > least
 
 
+FLOAT8 = [
+    (formats.E4M3, TensorProto.FLOAT8E4M3FN),
+    (formats.E5M2, TensorProto.FLOAT8E5M2),
+    (formats.E4M3FNUZ, TensorProto.FLOAT8E4M3FNUZ),
+    (formats.E5M2FNUZ, TensorProto.FLOAT8E5M2FNUZ),
+]
+
+
+def scaled(x, grid, method="minmax", **where):
+    return make_params(choose_range(method, x, grid, "symmetric", **where), grid, "symmetric", **where)
+
+
+@pytest.mark.parametrize(("grid", "stored"), FLOAT8, ids=str)
+@pytest.mark.parametrize("per_channel", [True, False])
+def test_float8_is_what_the_library_computes(grid, stored, per_channel):
+    """Input, weight and output in float8, bit for bit as fake_quantize has them; the bias stays in float."""
+    w, b = RNG.normal(size=(5, 7)).astype(np.float32), RNG.normal(size=5).astype(np.float32)
+    model = model_of(
+        [node("Gemm", "x w b", "h", transB=1), node("Relu", "h", "y"), node("Sigmoid", "y", "z")],
+        {"w": w, "b": b},
+        {"x": ["n", 7]},
+        ["z"],
+    )
+    data = [{"x": RNG.normal(size=(50, 7)).astype(np.float32)} for _ in range(3)]
+    choice = {"weights": grid, "activations": grid, "per_channel": per_channel}
+    made = om.quantize(model, om.observe(model, data), method="minmax", **choice)
+    onnx.checker.check_model(made)
+    assert {t.data_type for t in made.graph.initializer} == {TensorProto.FLOAT, stored}
+    x = data[0]["x"] * 1.5  # some of it is clipped
+    found = outputs_of_tensor(made, {"x": x}, "x_decoded")
+    bounds = om.ranges(om.observe(model, data), "minmax", grid, "symmetric")
+    inputs = fake_quantize(x, make_params(bounds["x"], grid, "symmetric"))
+    np.testing.assert_array_equal(found, inputs)
+    weights = fake_quantize(w, scaled(w, grid, axis=0) if per_channel else scaled(w, grid))
+    (name,) = [n.output[0] for n in made.graph.node if "weight" in n.output[0]]
+    np.testing.assert_array_equal(outputs_of_tensor(made, {"x": x}, name), weights)
+    sums = outputs_of_tensor(made, {"x": x}, "h")
+    np.testing.assert_allclose(sums, inputs @ weights.T + b, rtol=1e-4, atol=1e-5)
+    outputs = fake_quantize(np.maximum(sums, 0), make_params(bounds["y"], grid, "symmetric"))
+    np.testing.assert_array_equal(outputs_of_tensor(made, {"x": x}, "y_decoded"), outputs)
+
+
+@pytest.mark.parametrize(
+    "choice", [{}, {"weights": INT8}, {"activations": UINT8}, {"activations": INT16}], ids=str
+)
+@pytest.mark.parametrize("bias_correction", [False, True])
+def test_float8_beside_integers_and_optimized(choice, bias_correction):
+    """The engine's optimizer changes nothing, and a bias is in integers only if both its factors are."""
+    model, data = small_network(), batches()
+    choice = {"weights": formats.E4M3, "activations": formats.E4M3, **choice}
+    made = om.quantize(
+        model, om.observe(model, data), method="minmax", bias_correction=bias_correction, **choice
+    )
+    onnx.checker.check_model(made)
+    assert TensorProto.INT32 not in {t.data_type for t in made.graph.initializer}
+    plain, fast = (run(om.session(made, optimize=how), data[0])[0] for how in (False, True))
+    np.testing.assert_allclose(fast, plain, atol=1e-5)
+    assert om.report(model, made, data).sqnr_db > 20
+
+
+@pytest.mark.parametrize("bounds", ["", "low", "low high", " high", None])
+def test_bounds_in_front_of_float8_survive_the_optimizer(bounds):
+    """ONNX Runtime drops a Relu there, and does not load a Clip."""
+    bound = node("Relu", "h", "y") if bounds is None else node("Clip", f"h {bounds}", "y")
+    if bounds == " high":
+        bound = helper.make_node("Clip", ["h", "", "high"], ["y"], "y")
+    rng = np.random.default_rng(1)
+    constants = {"w": rng.normal(size=(7, 5)), "low": -0.5, "high": 1.3}
+    last = node("MatMul", "y v", "z")
+    constants["v"] = rng.normal(size=(5, 3))
+    model = model_of([node("MatMul", "x w", "h"), bound, last], constants, {"x": ["n", 7]}, ["z"])
+    data = {"x": rng.normal(size=(50, 7)).astype(np.float32)}
+    choice = {"weights": formats.E4M3, "activations": formats.E4M3, "method": "minmax"}
+    made = om.quantize(model, om.observe(model, [data]), **choice)
+    onnx.checker.check_model(made)
+    plain, fast = (run(om.session(made, optimize=how), data)[0] for how in (False, True))
+    np.testing.assert_allclose(fast, plain, atol=1e-5)
+    exact = outputs_of(model, data)[0]
+    assert np.sum((fast - exact) ** 2) < 0.01 * np.sum(exact**2)
+
+
+def test_every_convolution_in_float8(real):
+    path, observation = real
+    choice = {"weights": formats.E4M3, "activations": formats.E4M3}
+    made = om.quantize(path, observation, method="minmax", **choice)
+    data = {"x": lines(64, 96)}
+    plain, fast = (run(om.session(made, optimize=how), data)[0] for how in (False, True))
+    np.testing.assert_allclose(fast, plain, atol=0.02)  # a value near a tie may get the next code
+    assert om.report(path, made, [data]).agreement > 0.9
+
+
+def test_weights_alone_in_float8():
+    model = small_network()
+    made = om.quantize(model, None, parts="weights", weights=formats.E5M2)
+    assert TensorProto.FLOAT8E5M2 in {t.data_type for t in made.graph.initializer}
+    assert om.report(model, made, batches()).sqnr_db > 15
+
+
 def test_four_bits_in_groups_are_dequantize_and_multiply():
     w = RNG.normal(size=(64, 24)).astype(np.float32)
     model = model_of([node("MatMul", "x w", "y")], {"w": w}, {"x": ["n", 64]}, ["y"])
@@ -689,6 +789,12 @@ def plain_model():
         (lambda m, o: om.quantize(m, o, activations=UINT4), ValueError, "activations"),
         (lambda m, o: om.quantize(m, o, weights=UINT8), ValueError, "weights"),
         (lambda m, o: om.quantize(m, o, weights=8), TypeError, "grid"),
+        (lambda m, o: om.quantize(m, o, weights=formats.E2M1), ValueError, "runs E4M3, E5M2, .*got E2M1"),
+        (lambda m, o: om.quantize(m, o, weights=formats.NF4), ValueError, "weights .*got NF4"),
+        (lambda m, o: om.quantize(m, o, activations=formats.E3M2), ValueError, "activations .*got E3M2"),
+        (lambda m, o: om.quantize(m, o, activations=formats.E8M0), ValueError, "activations .*got E8M0"),
+        (lambda m, o: om.quantize(m, o, weights=formats.E4M3, block_size=32), ValueError, "INT4"),
+        (lambda m, o: om.quantize(m, o, activations=formats.MXFP8), TypeError, "grid"),
         (lambda m, o: om.quantize(m, o, parts="none"), ValueError, "parts"),
         (lambda m, o: om.quantize(m, o, block_size=32), ValueError, "INT4"),
         (lambda m, o: om.quantize(m, o, matmul_nbits=True), ValueError, "power of two"),
@@ -824,6 +930,11 @@ def test_from_a_file_to_an_int8_file(files, capsys):
     assert facts["agreement"] >= 0.99
     assert command("quantize", model, data, "-o", out, "--keep-float", worst) == 0
     assert f"in float: {worst}" in capsys.readouterr().out
+    assert command("quantize", model, data, "-o", out, "--weights", "e4m3", "--activations", "e5m2") == 0
+    kinds = {t.data_type for t in onnx.load(out).graph.initializer}
+    assert {TensorProto.FLOAT8E4M3FN, TensorProto.FLOAT8E5M2} <= kinds
+    assert command("quantize", model, data, "-o", out) == 0
+    capsys.readouterr()
     assert command("report", model, out, data, "--json") == 0
     assert json.loads(capsys.readouterr().out)[0]["tensor"] == "scores"
 

@@ -21,6 +21,8 @@ from typing import Any
 
 import numpy as np
 
+from quantnotes.codebook import Codes
+from quantnotes.formats import E4M3, E5M2
 from quantnotes.grid import INT4, INT8, INT16, UINT8
 from quantnotes.onnx_model.blame import keep_float_for, report, sensitivity
 from quantnotes.onnx_model.graph import Batch, folded_graph, read, session
@@ -28,8 +30,9 @@ from quantnotes.onnx_model.observation import Observation, observe
 from quantnotes.onnx_model.writing import quantize
 from quantnotes.tables import text_table
 
-_ACTIVATIONS = {"uint8": UINT8, "int8": INT8, "int16": INT16}
-_WEIGHTS = {"int8": INT8, "int4": INT4}
+_FLOAT8: dict[str, Codes] = {"e4m3": E4M3, "e5m2": E5M2}
+_ACTIVATIONS = {"uint8": UINT8, "int8": INT8, "int16": INT16} | _FLOAT8
+_WEIGHTS = {"int8": INT8, "int4": INT4} | _FLOAT8
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -16,7 +16,8 @@ import onnx
 from numpy.typing import NDArray
 
 from quantnotes.calibration import choose_range
-from quantnotes.grid import UINT8, IntGrid
+from quantnotes.codebook import Codes
+from quantnotes.grid import UINT8
 from quantnotes.histogram import Histogram
 from quantnotes.mse import Scheme
 from quantnotes.onnx_model.graph import Batch, Graph, Model, folded_graph, run, session, with_outputs
@@ -250,7 +251,7 @@ def is_relu(node: onnx.NodeProto, graph: Graph) -> bool:
 def ranges(
     observation: Observation,
     method: str = "mse",
-    grid: IntGrid = UINT8,
+    grid: Codes = UINT8,
     scheme: Scheme = "asymmetric",
     *,
     names: Sequence[str] | None = None,
@@ -264,7 +265,7 @@ def ranges(
         Of :func:`observe`.
     method : str, default "mse"
         As for :func:`quantnotes.choose_range`; options likewise.
-    grid : IntGrid, default UINT8
+    grid : IntGrid or Codebook, default UINT8
         The codes of the activations.
     scheme : {"asymmetric", "symmetric"}, default "asymmetric"
         Which parameters will be made of the ranges.

@@ -1,8 +1,9 @@
 """A float model written in codes: QuantizeLinear and DequantizeLinear where an engine makes integers of them.
 
 A layer gets codes for its input, its weight, its bias and its output. The output's stand behind a ReLU, which
-the clip of the codes then replaces. Everything else stays in float. Not covered: codes for what lies
-between layers, and float formats.
+the clip of the codes then replaces. Everything else stays in float. Codes may be float8: then an engine
+without products in float8 decodes them, and multiplies in float32. Not covered: codes for what lies between
+layers, and formats below 8 bits but INT4.
 """
 
 from __future__ import annotations
@@ -11,14 +12,16 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any, Literal
 
-import ml_dtypes  # noqa: F401  # NumPy knows int4 by it
+import ml_dtypes
 import numpy as np
 import onnx
 from numpy.typing import NDArray
 from onnx import helper
 
 from quantnotes.calibration import choose_range, make_params
-from quantnotes.grid import INT8, UINT8, IntGrid, check_grid
+from quantnotes.codebook import Codebook, Codes, check_codes
+from quantnotes.formats import E4M3, E4M3FNUZ, E5M2, E5M2FNUZ
+from quantnotes.grid import INT8, UINT8, IntGrid
 from quantnotes.mapping import QuantParams, dequantize
 from quantnotes.mapping import quantize as quantize_array
 from quantnotes.onnx_model.graph import OPSET, Graph, Model, attribute, folded_graph
@@ -30,15 +33,21 @@ Parts = Literal["both", "weights", "activations"]
 
 _BIAS_LIMIT = 2**30  # of a bias in units of Sx Sw: the rest of int32 is for the products
 _MICROSOFT = "com.microsoft"  # the domain of ONNX Runtime's own operators
-_WIDE = 21  # the opset that brought codes of 16 and of 4 bits, and blocks
+_WIDE = 21  # the opset that brought codes of 16 and of 4 bits, and blocks; float8 is in it too
+_FLOAT8: dict[Codes, Any] = {  # what ONNX Runtime decodes on a CPU, and how NumPy stores it
+    E4M3: ml_dtypes.float8_e4m3fn,
+    E5M2: ml_dtypes.float8_e5m2,
+    E4M3FNUZ: ml_dtypes.float8_e4m3fnuz,
+    E5M2FNUZ: ml_dtypes.float8_e5m2fnuz,
+}
 
 
 @dataclass(frozen=True)
 class _Plan:
     """What to write, for all layers alike."""
 
-    activations: IntGrid
-    weights: IntGrid
+    activations: Codes
+    weights: Codes
     weight_method: str | None
     per_channel: bool
     block_size: int | None
@@ -52,8 +61,8 @@ def quantize(
     observation: Observation | None,
     *,
     method: str = "mse",
-    activations: IntGrid = UINT8,
-    weights: IntGrid = INT8,
+    activations: Codes = UINT8,
+    weights: Codes = INT8,
     weight_method: str | None = None,
     per_channel: bool = True,
     block_size: int | None = None,
@@ -74,10 +83,13 @@ def quantize(
         What its activations were, of :func:`observe`. None where ``parts="weights"``.
     method : str, default "mse"
         How the activations' ranges are chosen, see :func:`quantnotes.choose_range`; options likewise.
-    activations : IntGrid, default UINT8
-        Codes of the activations: with UINT8, INT8 or UINT16 asymmetric, with INT16 symmetric.
-    weights : IntGrid, default INT8
-        Codes of the weights, symmetric: INT8 or INT4.
+    activations : IntGrid or FloatFormat, default UINT8
+        Codes of the activations: with UINT8, INT8 or UINT16 asymmetric, with INT16 or a float8 symmetric.
+        The float8 are E4M3, E5M2, E4M3FNUZ and E5M2FNUZ of :mod:`quantnotes.formats`; in front of them a Relu
+        or Clip is written as Max and Min, which ONNX Runtime's optimizer leaves as they are.
+    weights : IntGrid or FloatFormat, default INT8
+        Codes of the weights, symmetric: INT8, INT4 or a float8. A bias is in integers if the codes of the
+        input and of the weight both are.
     weight_method : str, optional
         How their ranges are chosen; by default "minmax" for 8 bits, "mse" for fewer.
     per_channel : bool, default True
@@ -107,7 +119,7 @@ def quantize(
         If an argument has the wrong type.
     ValueError
         If the model has no layer that can be quantized, a name of `keep_float` is not in it, the observation
-        is of another model, or a grid is not supported.
+        is of another model, or a grid is not supported: ONNX Runtime must run it on a CPU.
 
     Examples
     --------
@@ -119,7 +131,7 @@ def quantize(
     True
     """
     for grid in (activations, weights):
-        check_grid(grid)
+        check_codes(grid)
     plan = _Plan(
         activations,
         weights,
@@ -131,7 +143,7 @@ def quantize(
         bias_correction,
     )
     _check_plan(plan)
-    plain = activations.codes == 256 and weights.codes > 16
+    plain = activations in (UINT8, INT8) and weights.codes > 16 and not isinstance(weights, Codebook)
     graph = folded_graph(model, OPSET if plain else _WIDE)
     chosen = _chosen(graph, keep_float)
     writer = _Writer(graph, plan, observation, {layer.name for layer in chosen})
@@ -147,11 +159,16 @@ def quantize(
 def _check_plan(plan: _Plan) -> None:
     if plan.parts not in ("both", "weights", "activations"):
         raise ValueError(f'parts must be "both", "weights" or "activations", got {plan.parts!r}')
-    if plan.activations.codes not in (256, 2**16):
-        raise ValueError(f"activations must have 8 or 16 bits, got {plan.activations}")
-    if plan.weights.qmin >= 0 or plan.weights.codes not in (15, 16, 255, 256):
-        raise ValueError(f"weights must be INT8 or INT4, got {plan.weights}")
-    if plan.block_size is not None and (plan.weights.codes > 16 or plan.block_size < 16):
+    x, w = plan.activations, plan.weights
+    for name, grid in (("activations", x), ("weights", w)):
+        if isinstance(grid, Codebook) and grid not in _FLOAT8:
+            runs = ", ".join(map(str, _FLOAT8))
+            raise ValueError(f"{name} must be integers or float8: ONNX Runtime runs {runs}; got {grid}")
+    if isinstance(x, IntGrid) and x.codes not in (256, 2**16):
+        raise ValueError(f"activations must have 8 or 16 bits, got {x}")
+    if isinstance(w, IntGrid) and (w.qmin >= 0 or w.codes not in (15, 16, 255, 256)):
+        raise ValueError(f"weights must be INT8, INT4 or a float8, got {w}")
+    if plan.block_size is not None and (w.codes > 16 or plan.block_size < 16):
         raise ValueError(f"block_size goes with INT4 weights and is at least 16, got {plan.block_size}")
     if plan.matmul_nbits and (plan.block_size is None or plan.block_size & (plan.block_size - 1)):
         raise ValueError(f"matmul_nbits needs block_size, a power of two; got {plan.block_size}")
@@ -198,7 +215,8 @@ class _Writer:
         )
         if missing := [n for n in names if n not in self.observation.histograms]:
             raise ValueError(f"the observation is of another model: it has no tensor {missing[0]}")
-        scheme: Any = "symmetric" if grid.codes > 256 and grid.qmin < 0 else "asymmetric"
+        wide = isinstance(grid, IntGrid) and grid.codes > 256 and grid.qmin < 0
+        scheme: Any = "symmetric" if wide or isinstance(grid, Codebook) else "asymmetric"
         for name, bounds in ranges(
             self.observation, method, grid, scheme, names=list(names), **options
         ).items():
@@ -217,6 +235,8 @@ class _Writer:
                 helper.make_node("DequantizeLinear", [codes, scale, zero], [back], f"{back}_DQ"),
             ]
             self.decoded[name], self.origin[back] = back, name
+            if isinstance(params.grid, Codebook):
+                self._write_out_bounds(name)
             self._insert_behind(name, nodes)
         for node in self.graph.nodes:
             if node.name in readers:
@@ -224,10 +244,31 @@ class _Writer:
                     if source == name:
                         node.input[i] = self.decoded[name]
 
+    def _write_out_bounds(self, name: str) -> None:
+        """Write the Relu or Clip that makes a tensor as Max and Min.
+
+        In front of float8 codes ONNX Runtime 1.32 drops a Relu, as if the codes were uint8, and does not load
+        a Clip.
+        """
+        at, maker = next(((i, n) for i, n in enumerate(self.graph.nodes) if name in n.output), (0, None))
+        if maker is None or maker.op_type not in ("Relu", "Clip"):
+            return
+        source, low, high = [*maker.input, "", ""][:3]
+        if maker.op_type == "Relu":
+            low = self._store(f"{name}_least", np.asarray(0, np.float32))
+        nodes = []
+        for kind, bound in (("Max", low), ("Min", high)):
+            if bound:
+                bounded = self.graph.unused(f"{name}_{kind}")
+                nodes.append(helper.make_node(kind, [source, bound], [bounded], bounded))
+                source = bounded
+        nodes.append(helper.make_node("Identity", [source], [name], f"{name}_bounded"))
+        self.graph.nodes[at : at + 1] = nodes
+
     def _constants(self, name: str, params: QuantParams) -> tuple[str, str]:
         return (
             self._store(f"{name}_scale", np.asarray(params.scale, np.float32)),
-            self._store(f"{name}_zero_point", np.asarray(params.zero_point).astype(params.grid.dtype)),
+            self._store(f"{name}_zero_point", _as_stored(np.asarray(params.zero_point), params.grid)),
         )
 
     def _insert_behind(self, name: str, nodes: list[onnx.NodeProto]) -> None:
@@ -263,14 +304,15 @@ class _Writer:
         params = weight_params(
             self.graph, layer, plan.weights, plan.weight_method, plan.per_channel, plan.block_size
         )
-        if x is not None and len(layer.input) > 2 and layer.input[2]:
+        if x is not None and _are_integers(x, params) and len(layer.input) > 2 and layer.input[2]:
             params = _with_room(params, self.graph.constants[layer.input[2]], x)
         codes = quantize_array(weight, params)
-        stored = codes.dtype if params.grid.codes > 16 else np.dtype("int4")
         names = [
-            self._store(f"{layer.name}_weight_codes", codes.astype(stored)),
+            self._store(f"{layer.name}_weight_codes", _as_stored(codes, params.grid)),
             self._store(f"{layer.name}_weight_scale", np.asarray(params.scale, np.float32)),
-            self._store(f"{layer.name}_weight_zero_point", np.zeros(np.shape(params.scale), stored)),
+            self._store(
+                f"{layer.name}_weight_zero_point", _as_stored(np.zeros(np.shape(params.scale)), params.grid)
+            ),
         ]
         where = {"axis": params.axis, "block_size": params.block_size}
         options = {key: value for key, value in where.items() if value is not None}
@@ -326,7 +368,7 @@ class _Writer:
         x: QuantParams | None,
         w: QuantParams,
     ) -> None:
-        """Store the bias as int32 in units of Sx Sw if the input has codes, corrected if that is wanted."""
+        """Store the bias, corrected if that is wanted: as int32 in units of Sx Sw behind integer codes."""
         has = len(layer.input) > 2 and layer.input[2]
         bias = np.zeros(weight.shape[axis])
         if has:
@@ -339,7 +381,7 @@ class _Writer:
             self._add_behind(layer, bias.astype(np.float32))
             return
         del layer.input[2:]
-        if x is None or w.block_size is not None:
+        if x is None or w.block_size is not None or not _are_integers(x, w):
             layer.input.append(self._store(f"{layer.name}_bias", bias.astype(np.float32)))
             return
         scale = np.float32(x.scale) * np.asarray(w.scale, np.float32)
@@ -407,7 +449,7 @@ class _Writer:
 def weight_params(
     graph: Graph,
     layer: onnx.NodeProto,
-    weights: IntGrid = INT8,
+    weights: Codes = INT8,
     weight_method: str | None = None,
     per_channel: bool = True,
     block_size: int | None = None,
@@ -421,6 +463,17 @@ def weight_params(
     return make_params(
         choose_range(method, weight, weights, "symmetric", **where), weights, "symmetric", **where
     )
+
+
+def _are_integers(*params: QuantParams) -> bool:
+    return all(isinstance(each.grid, IntGrid) for each in params)
+
+
+def _as_stored(codes: Array, grid: Codes) -> Array:
+    """Return codes in the type that the model's file has for them."""
+    if isinstance(grid, Codebook):
+        return codes.astype(np.uint8).view(_FLOAT8[grid])
+    return codes.astype(grid.dtype if grid.codes > 16 else "int4")
 
 
 def _with_room(w: QuantParams, bias: Array, x: QuantParams) -> QuantParams:
