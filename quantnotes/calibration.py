@@ -17,7 +17,7 @@ from quantnotes.codebook import Codes, as_grid, check_codes
 from quantnotes.entropy import entropy_range
 from quantnotes.granularity import Axis, BlockSize, Granularity
 from quantnotes.grid import INT8
-from quantnotes.histogram import Histogram, Stack, check_max_bins, count, masses_of
+from quantnotes.histogram import Histogram, Stack, check_max_bins, count, masses_of, no_groups
 from quantnotes.mapping import QuantParams
 from quantnotes.mse import Scheme, check_scheme, mse_range
 from quantnotes.outliers import histogram_range
@@ -238,7 +238,7 @@ class Calibrator:
         # What all batches have in common: the numbers of channels, or their whole shape where they are cut
         # into blocks. The first batch shows it.
         self._common: tuple[int, ...] | None = None
-        self._stack = Stack.empty(0, self._kept)
+        self._stack = no_groups(self._kept)
 
     @property
     def options(self) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -377,14 +378,15 @@ def _counted(
     x: Array, axis: int | None, max_bins: int, exact: Array, nan: NanPolicy, whole: Array, **size: int
 ) -> Stack:
     """Count the groups along an axis, part by part. An error counts the NaN of the whole batch."""
-    total = None
-    numbers = np.arange(exact.size, dtype=np.int64)
+    total, groups = None, exact.size
     for part, place in kernels.parts(x, **size):
-        places = numbers[slice(None) if axis is None else place[axis]]
-        still = exact if places.size == exact.size else exact[places]
+        cut = slice(None) if axis is None else place[axis]
+        still = exact[cut]
         if max_bins and total is not None:
-            still = still & total.exact[places]
-        stack = _count_part(part, axis, max_bins, still, nan, whole).among(exact.size, places)
+            still = still & total.exact[cut]
+        stack = _count_part(part, axis, max_bins, still, nan, whole)
+        if still.size != groups:
+            stack = stack.among(groups, np.arange(groups, dtype=np.int64)[cut])
         total = stack if total is None else total.merge(stack)
     return Stack.empty(exact.size, max_bins) if total is None else total
 
@@ -459,10 +461,14 @@ def _count_rows(rows: Array, max_bins: int) -> Stack:
 
 
 def _ends_alone(n: Array, low: Array, high: Array) -> Stack:
-    return Stack(0, n, _NOTHING.exact, _NOTHING.points, _NOTHING.bins._replace(low=low, high=high))
+    nothing = no_groups(0)
+    return Stack(0, n, nothing.exact, nothing.points, nothing.bins._replace(low=low, high=high))
 
 
-_NOTHING = Stack.empty(0, 0)
+@cache
+def no_groups(max_bins: int) -> Stack:
+    """Return a stack of no groups, as a Calibrator has before the first batch."""
+    return Stack.empty(0, max_bins)
 
 
 # --- one histogram ------------------------------------------------------------------------------------------
