@@ -19,10 +19,10 @@ from quantnotes.granularity import Axis, BlockSize, Granularity
 from quantnotes.grid import INT8
 from quantnotes.histogram import Histogram, Stack, check_max_bins, count, masses_of, no_groups
 from quantnotes.mapping import QuantParams
-from quantnotes.mse import Scheme, check_scheme, mse_range
+from quantnotes.mse import mse_range
 from quantnotes.outliers import histogram_range
 from quantnotes.percentile import percentile_range
-from quantnotes.ranges import Ends, Range, minmax_range
+from quantnotes.ranges import Ends, Range, Scheme, check_scheme, minmax_range
 from quantnotes.symmetric import symmetric_params
 
 Array = NDArray[Any]

@@ -24,7 +24,7 @@ from quantnotes.granularity import Axis, Granularity
 from quantnotes.grid import INT8
 from quantnotes.histogram import Histogram
 from quantnotes.mapping import QuantParams
-from quantnotes.mse import Scheme
+from quantnotes.ranges import Scheme
 
 _FAN_IN = 8  # how many are merged at a time
 

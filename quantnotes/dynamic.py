@@ -13,8 +13,7 @@ from quantnotes.calibration import make_params
 from quantnotes.granularity import Axis
 from quantnotes.grid import INT8, IntGrid
 from quantnotes.mapping import QuantParams, quantize
-from quantnotes.mse import Scheme
-from quantnotes.ranges import minmax_range
+from quantnotes.ranges import Scheme, minmax_range
 
 
 def quantize_dynamic(

@@ -20,8 +20,7 @@ from quantnotes.checks import FLOAT64, NanPolicy
 from quantnotes.granularity import Axis, BlockSize, Granularity
 from quantnotes.grid import INT8, IntGrid, check_grid
 from quantnotes.histogram import Histogram, Masses, count, masses_of
-from quantnotes.mse import Scheme, check_scheme
-from quantnotes.ranges import Ends, Range, range_per_group
+from quantnotes.ranges import Ends, Range, Scheme, check_scheme, range_per_group
 
 Array = NDArray[Any]
 

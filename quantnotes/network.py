@@ -39,8 +39,7 @@ from quantnotes.layers import Table as Table
 from quantnotes.layers.base import check_per_tensor
 from quantnotes.layers.weighted import check_weight
 from quantnotes.mapping import QuantParams, fake_quantize
-from quantnotes.mse import Scheme
-from quantnotes.ranges import minmax_range
+from quantnotes.ranges import Scheme, minmax_range
 
 Array = NDArray[Any]
 BIAS_LIMIT = 2**28  # of a bias in units of Sx Sw: the rest of int32 is for the products

@@ -9,7 +9,7 @@ Not covered: parameters.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -20,6 +20,7 @@ from quantnotes.granularity import Axis, BlockSize, Granularity
 
 Array = NDArray[Any]
 Ends = tuple[Array, Array]  # low and high, float64, shape (groups,)
+Scheme = Literal["asymmetric", "symmetric"]  # which parameters are made of a range
 PerRow = Callable[[Array], Ends]  # of rows (groups, values)
 
 MAX_BINS = 2**24  # of any histogram: its counts are all kept, 128 MB of them
@@ -42,6 +43,12 @@ class Range(NamedTuple):
 
     rmin: Any
     rmax: Any
+
+
+def check_scheme(scheme: object) -> None:
+    """Raise ValueError unless `scheme` is "asymmetric" or "symmetric"."""
+    if scheme not in ("asymmetric", "symmetric"):
+        raise ValueError(f'scheme must be "asymmetric" or "symmetric", got {scheme!r}')
 
 
 def range_per_group(x: ArrayLike, granularity: Granularity, nan: NanPolicy, per_row: PerRow) -> Range:

@@ -22,8 +22,7 @@ from quantnotes.checks import as_int, as_real
 from quantnotes.granularity import Granularity
 from quantnotes.grid import IntGrid
 from quantnotes.mapping import QuantParams, check_int_params, quantize
-from quantnotes.mse import Scheme
-from quantnotes.ranges import finite_array
+from quantnotes.ranges import Scheme, finite_array
 
 Array = NDArray[Any]
 Order = Literal["activation", "natural"]

@@ -334,6 +334,85 @@ def test_axes_and_blocks_are_as_each_alone(method):
         assert squares.rmax[1, 0, j] == method(x[2:, :50, j], INT4, "symmetric").rmax
 
 
+# --- any array, any other method ----------------------------------------------------------------------------
+
+RIVALS = [m for m in METHODS if m != "mse"]
+
+
+def uneven_data(seed, n):
+    """Data that most codes miss: a bulk beside far values, clusters, piles, heavy tails."""
+    rng = np.random.default_rng(seed)
+    normal = rng.standard_normal(n)
+    far, place = 10 ** rng.uniform(1, 6), 10 ** rng.uniform(-3, 5)
+    worth_clipping = rng.uniform(0.02, 1.5) * np.sqrt(n)
+    share = rng.random(n) < rng.random()
+    two_bells = np.where(share, rng.normal(-3, 0.1, n), rng.normal(rng.uniform(0, 90), 0.01, n))
+    centres = rng.standard_normal(6) * 10 ** rng.uniform(-2, 3, 6)
+    yield "a bell and a far value", np.append(normal, far)
+    yield "a bell away from 0 and a far value", np.append(place + normal, 9 * far)
+    yield "a narrow bell between far values", np.append(place * (1 + 1e-3 * normal), [-far, 3 * far])
+    yield "a value that is just worth clipping", np.append(normal, worth_clipping)
+    yield "uniform and far", np.append(rng.uniform(-1, 1, n), far / 3)
+    yield "relu and far", np.append(np.maximum(normal, 0), worth_clipping)
+    yield "two bells", two_bells
+    yield "two bells and far", np.append(two_bells, far)
+    yield "clusters", rng.choice(centres, n) * (1 + 1e-4 * normal)
+    yield "clusters and far", np.append(rng.choice(centres, n) + 1e-3 * normal, 5 * far)
+    yield "near the ends", np.clip(3 * normal, -1, 1.3) + 1e-4 * rng.standard_normal(n)
+    yield "student", rng.standard_t(1.3, n)
+    yield "log-normal", np.exp(rng.uniform(0.5, 4) * normal)
+    yield "integers", np.round(normal * 10 ** rng.uniform(2.5, 4.5))
+
+
+def misses(x, grid, scheme):
+    """Return the methods whose error is less than that of "mse" by more than is promised."""
+    found = squared_error(x, mse_range(x, grid, scheme), grid, scheme)
+    ranges = {method: choose_range(method, x, grid, scheme) for method in RIVALS}
+    ranges["shortest"] = shortest_range(x)
+    bound = {name: 1.0001 if name == "minmax" else 1.005 for name in ranges}
+    errors = {name: squared_error(x, bounds, grid, scheme) + 1e-25 for name, bounds in ranges.items()}
+    return [f"{name} {found / error}" for name, error in errors.items() if found > bound[name] * error]
+
+
+# What failed before: (seed, values, bits).
+@pytest.mark.parametrize(
+    ("seed", "n", "bits"),
+    [(53, 60_000, 2), (1, 5_000, 8), (1018, 30_000, 3), (205, 1_000, 8)],
+)
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_no_other_method_is_better_on_uneven_data(seed, n, bits, scheme):
+    for name, x in uneven_data(seed, n):
+        for dtype in (np.float32, np.float64):
+            assert not misses(x.astype(dtype), IntGrid.of(bits, narrow=seed % 2 == 1), scheme), name
+
+
+@given(
+    st.integers(0, 2**32 - 1),
+    st.sampled_from([40, 300, 2000, 4097, 9000]),
+    st.integers(2, 8),
+    st.sampled_from(["asymmetric", "symmetric"]),
+    st.integers(0, 13),
+)
+def test_no_other_method_is_better(seed, n, bits, scheme, kind):
+    x = [x for _, x in uneven_data(seed, n)][kind]
+    assert not misses(x.astype(np.float32), IntGrid.of(bits), scheme)
+
+
+def test_uneven_channels_and_blocks_are_as_each_alone():
+    """Some of the rows are compared with other methods, the others are not."""
+    uneven = [x for _, x in uneven_data(202, 4999)]
+    even = np.random.default_rng(0).standard_normal((3, 5000))
+    rows = np.stack([np.resize(x, 5000) for x in uneven] + [*even]).astype(np.float32)
+    for bits in (3, 8):
+        grid = IntGrid.of(bits)
+        for scheme in SCHEMES:
+            channels = mse_range(rows, grid, scheme, axis=0)
+            blocks = mse_range(rows.T, grid, scheme, axis=0, block_size=2500)
+            for i, row in enumerate(rows):
+                assert mse_range(row, grid, scheme) == (channels.rmin[i], channels.rmax[i])
+                assert mse_range(row[2500:], grid, scheme) == (blocks.rmin[1, i], blocks.rmax[1, i])
+
+
 # --- from a histogram ---------------------------------------------------------------------------------------
 
 

@@ -96,7 +96,7 @@ def test_mass_errors_are_the_integral(grid):
     edges = h.edges
     edges[0], edges[-1] = h.min, h.max
     low, high = np.linspace(h.min, -0.1, 12), np.linspace(0.1, h.max, 12)
-    groups = _groups(np.array([h.min]), np.array([h.max]), grid, "asymmetric")
+    groups = _groups(np.array([h.min]), np.array([h.max]), grid, "asymmetric", np.array([False]))
     masses = Masses(edges[:-1], np.diff(edges), h.counts, np.array([0, h.counts.size]))
     found = _price_of_masses(masses, groups.exponent)(*groups.codes(low[None], high[None]))
     unit = 2.0 ** (2 * int(groups.exponent[0, 0]))
@@ -114,7 +114,7 @@ def test_candidates_have_the_parameters_that_will_be_made(grid, scheme):
     rng = np.random.default_rng(4)
     for magnitude in (1.0, 3e-5, 7e20):
         low, high = -magnitude * rng.random((1, 50)), magnitude * rng.random((1, 50))
-        groups = _groups(low.min(axis=1), high.max(axis=1), grid, scheme)
+        groups = _groups(low.min(axis=1), high.max(axis=1), grid, scheme, np.zeros(len(low), bool))
         scale, least, most = groups.codes(low, high)
         make = asymmetric_params if scheme == "asymmetric" else symmetric_params
         params = make(low[0], high[0], grid, axis=0)

@@ -23,7 +23,6 @@ from typing import Any
 import numpy as np
 
 from quantnotes import IntGrid, QuantParams
-from quantnotes.mse import Scheme
 from quantnotes.network import (
     PER_TENSOR,
     Array,
@@ -36,6 +35,7 @@ from quantnotes.network import (
     run_fake,
     run_float,
 )
+from quantnotes.ranges import Scheme
 from quantnotes.training import finetune
 
 DATA = Path(__file__).resolve().parent.parent / "notebooks" / "data"

@@ -27,8 +27,7 @@ from quantnotes.granularity import Granularity
 from quantnotes.grid import IntGrid
 from quantnotes.histogram import Histogram
 from quantnotes.mapping import QuantParams
-from quantnotes.mse import Scheme
-from quantnotes.ranges import Range, minmax_range
+from quantnotes.ranges import Range, Scheme, minmax_range
 from quantnotes.saturation import CodeLedger, code_ledger
 from quantnotes.tables import html_table, percent, text_table
 

@@ -19,9 +19,8 @@ from quantnotes.calibration import choose_range
 from quantnotes.codebook import Codes
 from quantnotes.grid import UINT8
 from quantnotes.histogram import Histogram
-from quantnotes.mse import Scheme
 from quantnotes.onnx_model.graph import Batch, Graph, Model, folded_graph, run, session, with_outputs
-from quantnotes.ranges import Range
+from quantnotes.ranges import Range, Scheme
 
 Array = NDArray[Any]
 _TOGETHER = 1 << 15  # values of a tensor that are counted in one go

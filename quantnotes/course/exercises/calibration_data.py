@@ -11,8 +11,7 @@ from quantnotes.calibration import make_params
 from quantnotes.course.exercises._helpers import Check, Hint, Probe, function, numbers, reals
 from quantnotes.grid import INT8
 from quantnotes.mapping import dequantize, fake_quantize, quantize
-from quantnotes.mse import Scheme
-from quantnotes.ranges import minmax_range
+from quantnotes.ranges import Scheme, minmax_range
 
 _RNG = np.random.default_rng(7)
 _ROWS = _RNG.normal(0, [[1.0], [30.0], [0.02], [5.0]], (4, 50))
