@@ -85,6 +85,7 @@ def test_the_column_with_the_largest_inputs_comes_first():
     codes = gptq(weight, inputs, params, damping=0.01)
     moved = gptq(weight[:, order], inputs[:, order], params, damping=0.01, order="natural")
     np.testing.assert_array_equal(codes[:, order], moved)
+    np.testing.assert_array_equal(codes, gptq(weight, inputs, params, damping=0.01, order="activation"))
     assert not np.array_equal(codes, gptq(weight, inputs, params, damping=0.01, order="natural"))
 
 
@@ -263,6 +264,7 @@ W, X, P = [[1.0, 2.0]], [[1.0, 1.0]], QuantParams(1.0, 0, INT4)
         (lambda: gptq(W, X, P, damping="1"), TypeError, "damping"),
         (lambda: gptq(W, X, P, damping=True), TypeError, "damping"),
         (lambda: gptq(W, X, P, damping=np.nan), ValueError, "damping"),
+        (lambda: gptq(W, X, P, damping=np.inf), ValueError, "damping"),
         (lambda: gptq(W, X, P, order="backwards"), ValueError, "order"),
         (lambda: gptq(W, X, P, block_size=2), TypeError, "go with a grid"),
         (lambda: gptq(W, X, INT4, order="activation"), TypeError, "natural"),
