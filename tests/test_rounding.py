@@ -219,6 +219,12 @@ def test_gram_takes_batches_of_any_shape():
     assert whole.matrix.any()
 
 
+def test_a_gram_of_nothing():
+    gram = Gram().update(np.zeros((0, 3))).merge(Gram())
+    assert (gram.tokens, gram.matrix.shape) == (0, (0, 0))
+    assert gram.update([[1.0, 2.0, 3.0]]).matrix.shape == (3, 3)
+
+
 def test_merging_leaves_the_other_alone():
     a, b = Gram().update([[1.0, 2.0]]), Gram().update([[3.0, 4.0]])
     Gram().merge(b).update([[9.0, 9.0]])
