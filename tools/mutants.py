@@ -31,7 +31,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from fnmatch import fnmatch
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 from _pytest.runner import runtestprotocol
@@ -44,6 +44,7 @@ LEAST = 95.0  # percent
 MEMORY = 4 << 30  # bytes that a change may take
 RESULTS = Path("results.json")
 COVER = Path("cover.json")
+T = TypeVar("T")
 
 
 # --- which changes there are --------------------------------------------------------------------------------
@@ -63,16 +64,20 @@ def generate(modules: list[str], text: bool) -> dict[str, list[str]]:
         if not modules or any(fnmatch(module, f"{wanted}*") for wanted in modules):
             names[module].append(name)
     return {
-        module: [name for name in names[module] if text or not only_text(*both(code, name))]
-        for module in sorted(names)
-        for code in [functions(module)]
+        module: names[module] if text else more_than_text(module, names[module]) for module in sorted(names)
     }
 
 
-def both(code: dict[str, ast.FunctionDef], name: str) -> tuple[ast.FunctionDef, ast.FunctionDef]:
-    """Return a function as it is and as a mutant."""
-    after = code[name.rpartition(".")[2]]
-    return code[f"{after.name}__mutmut_orig"], after
+def more_than_text(module: str, names: list[str]) -> list[str]:
+    """Return the names of the mutants that not only messages show."""
+    code = {name: ast.dump(Silent().visit(node)) for name, node in functions(module).items()}
+    return [name for name in names for before, after in [both(code, name)] if before != after]
+
+
+def both(code: dict[str, T], name: str) -> tuple[T, T]:
+    """Return what belongs to a function as it is, and to a mutant of it."""
+    mutant = name.rpartition(".")[2]
+    return code[mutant.partition("__mutmut_")[0] + "__mutmut_orig"], code[mutant]
 
 
 def functions(module: str) -> dict[str, ast.FunctionDef]:
@@ -107,12 +112,6 @@ def is_text(node: ast.AST) -> bool:
     return isinstance(node, ast.JoinedStr) or (
         isinstance(node, ast.Constant) and isinstance(node.value, str | None)
     )
-
-
-def only_text(before: ast.FunctionDef, after: ast.FunctionDef) -> bool:
-    """Tell whether a change can be seen in messages alone."""
-    first, second = (ast.dump(Silent().visit(ast.parse(ast.unparse(node)))) for node in (before, after))
-    return first == second
 
 
 def changed_lines(before: ast.FunctionDef, after: ast.FunctionDef) -> list[str]:
