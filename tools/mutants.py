@@ -286,7 +286,7 @@ def main() -> int:
     for name in chosen.only:
         runner.results.pop(name, None)
     settings = config()
-    arguments = ["--rootdir=.", "-q", "-pno:faulthandler", *settings.pytest_add_cli_args]
+    arguments = ["--rootdir=.", "-q", "--tb=native", "-pno:faulthandler", *settings.pytest_add_cli_args]
     tests = chosen.tests or settings.pytest_add_cli_args_test_selection
     pytest.main([*arguments, *tests], plugins=[runner])
     os.chdir("..")
