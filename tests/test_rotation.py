@@ -21,6 +21,16 @@ def test_hadamard_matrices(n):
     np.testing.assert_array_equal(h @ h.T, n * np.eye(n))
 
 
+@pytest.mark.parametrize(("n", "q"), [(12, 11), (20, 19), (28, 13)])
+def test_paley_s_matrices_by_euler_s_criterion(n, q):
+    """Which of the many it is matters too: a weight that was rotated and stored must meet the same one."""
+    symbol = [0, *(1 if pow(a, (q - 1) // 2, q) == 1 else -1 for a in range(1, q))]
+    step = n // (q + 1)
+    for i in range(q):
+        row = [symbol[(i - j) % q] or 1 for j in range(q)]
+        assert hadamard(n)[step * (i + 1), step::step].tolist() == row
+
+
 @pytest.mark.parametrize("n", [0, -1, -12, 3, 5, 6, 10, 14, 36, 44, 100, 384 * 3])
 def test_no_such_order(n):
     with pytest.raises(ValueError, match="power of two"):
