@@ -114,6 +114,25 @@ def test_a_link_into_a_fold_opens_it(page):
     page.wait_for_selector("details.more[open]")
 
 
+@pytest.mark.parametrize("width", WIDTHS)
+def test_what_a_link_leads_to_is_not_under_the_header(width, page):
+    page.set_viewport_size({"width": width, "height": 900})
+    for target in ("notebooks/05_outliers.html#real-tensors", "api/ranges.html#quantnotes.mse_range"):
+        page.goto(target)
+        page.wait_for_function("scrollY > 0")
+        top, bottom = page.evaluate(
+            "[document.getElementById(location.hash.slice(1)).getBoundingClientRect().top,"
+            " document.querySelector('.bd-header').getBoundingClientRect().bottom]"
+        )
+        assert bottom <= top < bottom + 200
+
+
+def test_a_figure_opens_alone(page):
+    page.goto("notebooks/00_start_here.html")
+    page.locator("article img").first.click()
+    page.wait_for_url("**/*.png")
+
+
 @pytest.mark.parametrize("name", NOTEBOOKS)
 def test_notebook_page(name, page):
     """Solutions and "More on …" are folded, code links to the reference, and there is a way to run it."""
