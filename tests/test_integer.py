@@ -401,6 +401,9 @@ def test_bias_at_the_ends_of_int32():
         quantize_bias([0.0, 2.0**31, -(2.0**31) - 2], one, one)
     with pytest.raises(ValueError, match="2 of 3 values leave int32"):
         quantize_bias([np.inf, 0.0, 1e300], one, one)
+    tiny = QuantParams(1e-30, 0, INT8)
+    with pytest.raises(ValueError, match="1 of 1 values leave int32"):
+        quantize_bias([1e300], tiny, tiny)
 
 
 def test_bias_with_a_scale_beyond_float64():

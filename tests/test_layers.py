@@ -200,6 +200,15 @@ def test_branches_by_hand():
     assert Multiply((double, ()))(x).tolist() == [[2.0, 6.0]]
 
 
+def test_branches_are_the_layer_s_own():
+    """Lists that the caller changes later change no layer."""
+    branches = [[], [Dense([[2.0]], [0.0])]]
+    layer = Add(branches)
+    branches[1].clear()
+    branches.append([])
+    assert layer([[1.0]]).tolist() == [[3.0]]
+
+
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_functions_against_their_definitions(name):
     definitions = {

@@ -106,7 +106,7 @@ class Silent(ast.NodeTransformer):
         elif called == "zip":
             node.keywords = []
         elif called.lstrip("_").startswith(("as_", "check")):  # as_int(x, "block_size")
-            node.args[1:] = [arg for arg in node.args[1:] if not is_text(arg)]
+            node.args = [arg for arg in node.args if not is_text(arg)]
         return node
 
 
