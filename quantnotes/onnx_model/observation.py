@@ -23,7 +23,7 @@ from quantnotes.onnx_model.graph import Batch, Graph, Model, folded_graph, run, 
 from quantnotes.ranges import Range, Scheme
 
 Array = NDArray[Any]
-_TOGETHER = 1 << 15  # values of a tensor that are counted in one go
+_TOGETHER = 1 << 17  # values of a tensor that are counted in one go
 
 
 class Observation:
@@ -60,8 +60,9 @@ class Observation:
     def _add_channels(self, name: str, x: Array, channel_axis: int | None) -> None:
         """Add up the channels of a tensor in one batch."""
         if channel_axis is not None and -x.ndim <= channel_axis < x.ndim:
-            rows = np.moveaxis(x, channel_axis, -1).reshape(-1, x.shape[channel_axis])
-            new = np.append(rows.sum(axis=0, dtype=np.float64), len(rows))
+            channels = x.shape[channel_axis]
+            others = tuple(i for i in range(x.ndim) if i != channel_axis % x.ndim)
+            new = np.append(x.sum(axis=others, dtype=np.float64), x.size / max(channels, 1))
             old = self._sums.get(name)
             if old is None or old.shape == new.shape:
                 self._sums[name] = new if old is None else old + new
