@@ -101,7 +101,13 @@ def small_network(seed=0):
             relu=True,
         ),
         Multiply(((), (AveragePool(), conv(rng, 8, 8, 1), Table("sigmoid")))),
-        Concat(((), (conv(rng, 6, 8, pads=1, relu=True),), (MaxPool(3, 1, 1), conv(rng, 4, 4, 1, groups=2)))),
+        Concat(
+            (
+                (),
+                (conv(rng, 6, 8, pads=2, dilations=2, relu=True),),
+                (MaxPool(3, 1, 1), conv(rng, 4, 4, 1, groups=2)),
+            )
+        ),
         MaxPool(2),
         AveragePool(2, 1),
         AveragePool(),
@@ -131,6 +137,8 @@ def test_a_convolution_by_hand():
     assert edges([[[[1.0, 3.0, 2.0]]]]).tolist() == [[[[2.0, -1.0, -2.0]], [[1.5, 3.5, 2.5]]]]
     twice = Conv([[[[2.0]]], [[[3.0]]]], [0.0, 0.0], groups=2, strides=(1, 2))
     assert twice([[[[1.0, 2.0, 3.0]], [[4.0, 5.0, 6.0]]]]).tolist() == [[[[2.0, 6.0]], [[12.0, 18.0]]]]
+    apart = Conv([[[[-1.0, 1.0]]]], [0.0], dilations=(1, 2))
+    assert apart([[[[1.0, 3.0, 2.0, 7.0]]]]).tolist() == [[[[1.0, 4.0]]]]
 
 
 def test_a_quantized_convolution_by_hand():
