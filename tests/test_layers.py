@@ -343,6 +343,17 @@ def test_fake_and_integer_agree_on_every_code(grid, weights, seed):
     assert quantized[-1].y is None
 
 
+def test_branches_inside_branches_see_their_own_input():
+    """Behind a ReLU the data are another's; the nested sum gets the parameters that it gets outside."""
+    rng = np.random.default_rng(3)
+    first, inner = conv(rng, 3, 3, 1, relu=True), Add(((), (conv(rng, 3, 3, 1), Table("sigmoid"))))
+    plain = quantize_network([first, inner, conv(rng, 2, 3)], images(3))
+    nested = quantize_network([Concat(((), (first, inner))), conv(rng, 2, 6)], images(3))
+    alone, (_, (_, within)) = plain[1], nested[0].branches
+    assert [layer.y for layer in within.branches[1]] == [layer.y for layer in alone.branches[1]]
+    assert differing(nested, images(4)) == [0, 0, 0]
+
+
 def test_activations_on_sixteen_bits_agree_too():
     quantized = quantize_network(small_network(), images(0), IntGrid.of(12))
     assert differing(quantized, images(100)) == [0] * (len(quantized) + 1)
