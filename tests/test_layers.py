@@ -483,6 +483,13 @@ def lines():
     return load_text_direction()
 
 
+def test_the_lines_of_text_are_split_in_two(lines):
+    assert (len(lines.images), len(lines.turned)) == (64, 64)
+    assert (len(lines.heldout), len(lines.heldout_turned)) == (400, 400)
+    answers = run_float(lines.network, lines.images[:16])[-1].argmax(axis=1)
+    assert np.mean(answers == lines.turned[:16]) > 0.9
+
+
 def test_the_text_direction_classifier_in_three_forms(lines):
     """PaddleOCR's network: the three forms agree on every code, and with the float network's answers."""
     x = lines.heldout[:24]

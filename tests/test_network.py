@@ -21,6 +21,7 @@ from quantnotes import (
     integer,
     minmax_range,
     quantize,
+    samples,
     shortest_range,
     symmetric_params,
 )
@@ -113,6 +114,17 @@ def test_the_arrays_are_copied_and_read_only():
 
 
 # --- parameters ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_the_digits_are_split_in_two(seed):
+    """What a network was trained on it nearly always gets right; and both parts make the whole."""
+    digits = load_digits(seed)
+    assert (len(digits.images), len(digits.heldout)) == (1197, 600)
+    answers = run_float(digits.network, digits.images)[-1].argmax(axis=1)
+    assert np.mean(answers == digits.labels) > 0.995
+    rows = np.sort(np.concatenate([digits.images, digits.heldout]), axis=0)
+    np.testing.assert_array_equal(rows, np.sort(samples.load("digits_images"), axis=0) / np.float32(16))
 
 
 def test_activations_are_calibrated_on_the_float_network():
