@@ -29,6 +29,7 @@ _MODULES = {
     "10": "where_to_measure",
     "11": "convolution",
     "12": "whole_model",
+    "13": "groups",
     "14": "float_formats",
     "15": "moving_outliers",
     "16": "museum",
