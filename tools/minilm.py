@@ -30,7 +30,7 @@ LAYERS, HEADS = 6, 12
 EPS = 1e-12  # layer_norm_eps of the model's config.json
 EMBEDDINGS = "embeddings."
 
-erf = np.vectorize(math.erf, otypes=[np.float64])
+erf: Callable[[Array], Array] = np.vectorize(math.erf, otypes=[np.float64])
 
 
 def model_folder() -> Path:
