@@ -257,7 +257,8 @@ def clip_after(counts: Array, sums: Array, largest: Array, levels: int, share: f
 
 def _running(values: Array) -> Array:
     """Return the sums before each bin, and after the last."""
-    return np.pad(np.cumsum(values, axis=1), ((0, 0), (1, 0)))
+    sums = np.cumsum(values, axis=1)
+    return np.concatenate([np.zeros_like(sums[:, :1]), sums], axis=1)
 
 
 def _squared_errors(
@@ -274,8 +275,8 @@ def _squared_errors(
     for i in range(0, clip.size, step):
         g, scale = group[i : i + step, None], clip[i : i + step, None] / (levels - 1)
         change = (np.arange(levels - 1) + 0.5) * scale
-        bins = np.rint(change).astype(np.int64)  # those of which the middle is below
-        error[i : i + step] -= 2 * scale[:, 0] * np.sum(change * number[g, bins] - below[g, bins], axis=1)
+        at = np.rint(change).astype(np.int64) + g * number.shape[1]  # the bins of which the middle is below
+        error[i : i + step] -= 2 * scale[:, 0] * np.sum(change * number.take(at) - below.take(at), axis=1)
     return np.asarray(error, FLOAT64)
 
 
@@ -295,7 +296,8 @@ def divergences(counts: Array, levels: int, group: Array, clip: Array) -> NDArra
         part = slice(i, i + step)
         g, c = group[part, None], clip[part, None]
         starts = -(-np.arange(levels + 1) * c // levels)  # bin j has level j * levels // clip
-        inside, number = np.diff(sums[g, starts]), np.diff(bins[g, starts])
+        starts += g * sums.shape[1]
+        inside, number = np.diff(sums.take(starts)), np.diff(bins.take(starts))
         log_q = np.log(np.maximum(inside, 1)) - np.log(np.maximum(number, 1))
         shares[part] = np.sum(inside * log_q, axis=1)
         end_level[part] = np.take_along_axis(log_q, (end[part] * levels // clip[part])[:, None], 1)[:, 0]
