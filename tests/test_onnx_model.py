@@ -230,6 +230,39 @@ def test_a_folded_model_that_differs_is_refused(monkeypatch):
         om.fold(small_network())
 
 
+def test_small_probabilities_may_round_otherwise():
+    """A sigmoid far below 0 rounds to steps of 6e-8, so that another order of sums may change it by one."""
+    model = model_of(
+        [
+            node("Conv", "x w b", "conv"),
+            node("BatchNormalization", "conv gamma beta mean var", "norm"),
+            node("ReduceMean", "norm", "sum", axes=[1]),
+            node("Sub", "sum far", "low"),
+            node("Sigmoid", "low", "y"),
+        ],
+        {"w": W, "b": RNG.normal(size=6), **NORM, "far": 20.0},
+        {"x": ["n", 4, 8, 8]},
+        ["y"],
+    )
+    data = batches(2)
+    folded = om.fold(model, check=data)
+    (a,), (b,) = outputs_of(model, data[0]), outputs_of(folded, data[0])
+    assert np.abs(a - b).max() > 1e-3 * max(np.abs(a).max(), 1e-6)
+
+
+def test_inputs_that_random_ones_cannot_stand_for():
+    model = model_of(
+        [node("Pad", "x pads", "wide", mode="reflect"), node("MatMul", "wide w", "y")],
+        {"w": np.eye(90)},
+        {"x": ["n", "length"]},
+        ["y"],
+        integers={"pads": [0, 0, 0, 40]},
+    )
+    with pytest.raises(ValueError, match="these inputs were random, pass some of its own as check"):
+        om.fold(model)
+    assert om.fold(model, check=[{"x": np.ones((1, 50), np.float32)}])
+
+
 def test_the_real_model_folds_to_convolutions_alone():
     folded = om.fold(samples.path("text_direction.onnx"))
     assert ops(folded).count("Conv") == 53

@@ -11,15 +11,16 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-import onnx
 from numpy.typing import NDArray
 
 from quantnotes.onnx_model.graph import (
+    SHAPES,
     Batch,
     Graph,
     Model,
     attribute,
     folded_graph,
+    maker,
     read,
     run,
     session,
@@ -91,9 +92,8 @@ def _least(agreements: Iterable[float | None]) -> float:
     return min((share for share in agreements if share is not None), default=1.0)
 
 
-_SHAPES = ("Identity", "Reshape", "Flatten", "Squeeze", "Unsqueeze")  # change no value
 _LARGEST = ("Softmax", "LogSoftmax", "ArgMax")  # the largest of what goes in is the answer
-_MEANS = (*_SHAPES, "ReduceMean")  # of probabilities are probabilities
+_MEANS = (*SHAPES, "ReduceMean")  # of probabilities are probabilities
 
 
 def score_tensors(graph: Graph, outputs: Collection[str] | None = None) -> dict[str, Answer]:
@@ -110,7 +110,7 @@ def score_tensors(graph: Graph, outputs: Collection[str] | None = None) -> dict[
     producers = graph.producers()
     found: dict[str, Answer] = {}
     for name in outputs or graph.outputs:
-        node, mean = (_behind(name, producers, kinds) for kinds in (_SHAPES, _MEANS))
+        node, mean = (maker(name, producers, kinds) for kinds in (SHAPES, _MEANS))
         answer: Answer = "any"
         if node is not None and node.op_type in _LARGEST:
             answer = attribute(node, "axis", 0 if node.op_type == "ArgMax" else -1)
@@ -122,14 +122,6 @@ def score_tensors(graph: Graph, outputs: Collection[str] | None = None) -> dict[
         found.setdefault(name, answer)
     sure = any(answer != "any" for answer in found.values())
     return {name: "none" if sure and answer == "any" else answer for name, answer in found.items()}
-
-
-def _behind(name: str, producers: dict[str, onnx.NodeProto], kinds: Sequence[str]) -> onnx.NodeProto | None:
-    """Return the node that makes a tensor, or the one before those of some kinds."""
-    node = producers.get(name)
-    while node is not None and node.op_type in kinds:
-        node = producers.get(node.input[0])
-    return node
 
 
 def _as_dict(row: Any) -> dict[str, Any]:
