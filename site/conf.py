@@ -48,6 +48,7 @@ html_static_path = ["static", "_build/static"]
 html_css_files = ["site.css"]
 html_js_files = ["site.js"]
 html_show_sourcelink = False
+html_domain_indices = False
 html_copy_source = False
 html_theme_options = {
     "navbar_align": "left",

@@ -111,3 +111,9 @@ def test_a_page_says_how_to_run_it_here():
 def test_punctuation_stays_with_its_formula(text, shown):
     shown = shown.replace("{", '<span class="whole">').replace("}", "</span>")
     assert site_pages.unbroken(text) == shown
+
+
+@pytest.mark.parametrize("subject", site_pages.SUBJECTS, ids=lambda subject: subject.page)
+def test_modules_can_be_linked(subject):
+    page = site_pages.reference(subject)
+    assert all(f".. py:module:: quantnotes.{name}\n" in page for name in subject.own)

@@ -340,7 +340,8 @@ def reference(subject: Subject) -> str:
     for name in subject.own:
         title = f"quantnotes.{name}"
         opening = re.sub(r"(?::\w+:)?`+([^`]+)`+", r"``\1``", inspect.getdoc(module(name)) or "")
-        pieces.append(f"{title}\n{'-' * len(title)}\n\n{opening}\n\n" + listed(module(name), own_names(name)))
+        head = f"{title}\n{'-' * len(title)}\n\n.. py:module:: {title}\n\n{opening}\n\n"
+        pieces.append(head + listed(module(name), own_names(name)))
     return "\n\n".join(pieces) + "\n"
 
 
