@@ -166,6 +166,13 @@ def test_one_number_stands_for_both_axes():
     np.testing.assert_array_equal(tall, int_conv(x, w, P8, P8, pads=(2, 0, 2, 0)))
 
 
+def test_the_axis_of_the_outputs_may_be_counted_from_the_end():
+    rng = np.random.default_rng(4)
+    x, w = codes(rng, INT8, (1, 3, 4, 4)), codes(rng, INT8, (2, 3, 2, 2))
+    first, last = (QuantParams([0.5, 0.25], [1, -2], INT8, axis=axis) for axis in (0, -4))
+    np.testing.assert_array_equal(int_conv(x, w, P8, first), int_conv(x, w, P8, last))
+
+
 def test_no_images_and_a_window_as_large_as_the_data():
     w = np.ones((5, 3, 2, 2), np.int8)
     assert int_conv(np.empty((0, 3, 4, 4), np.int8), w, P8, P8).shape == (0, 5, 3, 3)

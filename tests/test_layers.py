@@ -14,6 +14,7 @@ from integers_only import FloatUsed, IntegersOnly
 from quantnotes import (
     INT4,
     INT8,
+    INT8_NARROW,
     INT16,
     UINT8,
     IntGrid,
@@ -425,6 +426,34 @@ def test_a_sum_of_two_scales_in_fractions(seed, scales):
         exact = (a * Fraction(scales[0]) + b * Fraction(scales[1])) / Fraction(0.21)
         if abs(abs(exact - math.floor(exact)) - Fraction(1, 2)) > Fraction(1, 2**20):
             assert found == min(max(round(exact) - 7, -128), 127)
+
+
+def test_softmax_goes_along_the_last_axis():
+    x = np.array([[[0.0, 1.0], [1000.0, 1001.0]], [[-1000.0, -1001.0], [5.0, 5.0]], [[0.0, 9.0], [3.0, 1.0]]])
+    np.testing.assert_allclose(Softmax()(x)[:2, :, 0], [[1 / (1 + math.e)] * 2, [1 / (1 + 1 / math.e), 0.5]])
+    layer = QuantSoftmax(Softmax(), QuantParams(0.1, 3, INT8), QuantParams(2**-8, 0, UINT8))
+    q = np.random.default_rng(0).integers(-128, 128, (4, 3, 5))
+    rows = layer.integer(q.reshape(12, 5)).reshape(4, 3, 5)
+    np.testing.assert_array_equal(layer.integer(q), rows)
+    np.testing.assert_array_equal(layer.fake(dequantize(q, layer.x, dtype=np.float64)), layer.decode(rows))
+
+
+@pytest.mark.parametrize("grid", [INT8, INT8_NARROW, UINT8, IntGrid(-3, 4)], ids=str)
+def test_a_table_on_any_grid(grid):
+    layer = QuantTable(Table("gelu"), QuantParams(0.3, grid.qmin + 2, grid), QuantParams(0.01, 3, INT16))
+    q = np.arange(grid.qmin, grid.qmax + 1)
+    reals = Table("gelu")(dequantize(q, layer.x, dtype=np.float64))
+    np.testing.assert_array_equal(layer.integer(q), quantize(reals, layer.y))
+
+
+def test_a_normalization_of_rows():
+    rng = np.random.default_rng(5)
+    last, x = norm(rng, 4, relu=True), rng.normal(size=(9, 3))
+    dense = Dense(rng.normal(size=(4, 3)), rng.normal(size=4))
+    wanted = (dense(x) - last.mean) / np.sqrt(last.var + last.eps) * last.gamma + last.beta
+    np.testing.assert_allclose(last(dense(x)), np.maximum(wanted, 0), atol=1e-12)
+    (folded,) = fold([dense, last])
+    np.testing.assert_allclose(folded(x), np.maximum(wanted, 0), atol=1e-12)
 
 
 def test_softmax_sums_to_one_and_agrees_with_the_floats():
