@@ -50,7 +50,14 @@ from quantnotes.tables import text_table
 
 Array = NDArray[Any]
 Batches = list[dict[str, Any]]
-METHODS = ("minmax", "percentile", "mse", "entropy")  # ours
+OURS: dict[str, dict[str, Any]] = {
+    "mse": {"method": "mse"},
+    "mse, corrected": {"method": "mse", "bias_correction": True},
+    "percentile": {"method": "percentile"},
+    "percentile 99.999": {"method": "percentile", "percentile": 99.999},
+    "minmax": {"method": "minmax"},
+    "entropy": {"method": "entropy"},
+}
 THEIRS = list(
     itertools.product(
         ("MinMax", "Percentile", "Entropy"),
@@ -64,7 +71,7 @@ MEGABYTE = 1 << 20
 
 def ours(model: str, batches: Batches, out: str, method: str) -> None:
     """Write what this library makes of a model."""
-    onnx.save(quantize(model, observe(model, batches), method=method), out)
+    onnx.save(quantize(model, observe(model, batches), **OURS[method]), out)
 
 
 def theirs(model: str, batches: Batches, out: str, method: str, scale: str, how: str) -> None:
@@ -206,7 +213,7 @@ def main() -> None:
     if arguments.way:
         print(json.dumps(one(arguments)))
         return
-    ways = [f"ours/{method}" for method in METHODS] + ["/".join(("theirs", *words)) for words in THEIRS]
+    ways = [f"ours/{method}" for method in OURS] + ["/".join(("theirs", *words)) for words in THEIRS]
     lines = []
     with tempfile.TemporaryDirectory() as folder:
         for way in (way for way in ways if any(fnmatch(way, pattern) for pattern in arguments.ways)):
