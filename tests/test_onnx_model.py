@@ -723,6 +723,18 @@ def test_as_few_layers_as_agreement_needs():
     made = om.quantize(model, observation, keep_float=kept, **options)
     assert om.report(model, made, data).agreement >= 0.99
     assert (len(kept) > 0) == (all_int8 < 0.99)
+    ranked = []
+    om.keep_float_for(
+        model, observation, data, within=0, progress=lambda names: ranked.extend(names) or names, **options
+    )
+    assert sorted(ranked) == ["conv", "deep", "scores"]
+
+
+def test_nothing_is_ranked_where_all_in_codes_agree(monkeypatch):
+    model, data = spoiled("dense"), batches()
+    observation = om.observe(model, data)
+    options = {"per_channel": False, "method": "minmax"}
+    monkeypatch.setattr("quantnotes.onnx_model.blame.sensitivity", None)
     assert om.keep_float_for(model, observation, data, within=100, **options) == []
     with pytest.raises(ValueError, match="within"):
         om.keep_float_for(model, observation, data, within=101)

@@ -440,6 +440,7 @@ def keep_float_for(
     within: float = 0.5,
     outputs: Collection[str] | None = None,
     ranking: Sensitivity | None = None,
+    progress: Callable[[Sequence[str]], Iterable[str]] = iter,
     **options: Any,
 ) -> list[str]:
     """Return as few layers as need stay in float for the quantized model to agree with the float one.
@@ -455,7 +456,9 @@ def keep_float_for(
     outputs : collection of str, optional
         Which outputs of the model count; by default all.
     ranking : Sensitivity, optional
-        Which layers to try first; by default :func:`sensitivity` on the first batch.
+        Which layers to try first; by default :func:`sensitivity` on the first batch, where it is needed.
+    progress : callable, optional
+        As for :func:`sensitivity`.
 
     Returns
     -------
@@ -469,15 +472,20 @@ def keep_float_for(
     """
     if not 0 <= within <= 100:
         raise ValueError(f"within must be from 0 to 100 percent, got {within!r}")
-    order = (ranking or sensitivity(model, observation, batches[:1], outputs=outputs, **options)).worst(10**9)
-    least, most = 0, len(order)
+
+    def enough(kept: Sequence[str]) -> bool:
+        made = quantize(model, observation, keep_float=kept, **options)
+        return 100 * (1 - report(model, made, batches, outputs=outputs).agreement) <= within
+
+    if enough([]):  # there is no need to rank anything
+        return []
+    if ranking is None:
+        ranking = sensitivity(model, observation, batches[:1], outputs=outputs, progress=progress, **options)
+    order = ranking.worst(len(ranking.rows))
+    least, most = 1, len(order)
     while least < most:  # agreement grows with what stays in float, by and large
         count = (least + most) // 2
-        made = quantize(model, observation, keep_float=order[:count], **options)
-        if (
-            count == len(order)
-            or 100 * (1 - report(model, made, batches, outputs=outputs).agreement) <= within
-        ):
+        if enough(order[:count]):
             most = count
         else:
             least = count + 1

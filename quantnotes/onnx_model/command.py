@@ -255,7 +255,13 @@ def _quantize(options: argparse.Namespace) -> None:
     kept = list(options.keep_float)
     if options.auto is not None:
         kept += keep_float_for(
-            options.model, seen, batches, within=options.auto, outputs=options.outputs, **choices
+            options.model,
+            seen,
+            batches,
+            within=options.auto,
+            outputs=options.outputs,
+            progress=_progress,
+            **choices,
         )
     made = quantize(options.model, seen, keep_float=kept, **choices)
     Path(options.output).write_bytes(made.SerializeToString())
