@@ -507,7 +507,7 @@ def test_the_tool_rebuilds_the_formats():
 # --- groups.csv, tokens.csv, missing.csv and position0.csv --------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["groups", "missing"])
+@pytest.mark.parametrize("name", ["groups", "tokens", "missing"])
 def test_every_setting_of_the_weights_has_five_texts(name):
     table = rows(name)
     columns = list(table[0])
