@@ -29,7 +29,7 @@ from quantnotes import (
     shortest_range,
     symmetric_params,
 )
-from quantnotes.calibration import METHODS, choose_range, make_params
+from quantnotes.calibration import METHODS, Calibrator, choose_range, make_params
 
 SCHEMES = {"asymmetric": asymmetric_params, "symmetric": symmetric_params}
 
@@ -449,3 +449,19 @@ def test_from_a_histogram_never_1_percent_worse_than_minmax(n, scheme):
             worst = squared_error(x, own, grid, scheme)
             found = squared_error(x, mse_range(h, grid, scheme), grid, scheme)
             assert found <= 1.01 * worst + 1e-25, (name, grid, h)
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+@pytest.mark.parametrize(("seed", "n"), [(5, 20_000), (9, 5000), (205, 1000)])
+def test_from_a_histogram_never_1_percent_worse_than_minmax_on_uneven_data(seed, n, scheme):
+    """Nearly all values can share one bin, and lie anywhere in it."""
+    every = [x for _, x in uneven_data(seed, n)]
+    length = max(map(len, every))
+    rows = np.stack([np.resize(x, length) for x in every])
+    for grid in (INT2, INT4, INT8):
+        calibrator = Calibrator("mse", grid, scheme, axis=0).observe(rows)
+        low, high = calibrator.range()
+        for i, x in enumerate(rows):
+            worst = squared_error(x, minmax_range(x), grid, scheme)
+            assert squared_error(x, Range(low[i], high[i]), grid, scheme) <= 1.01 * worst + 1e-25, (i, grid)
+            assert mse_range(Histogram().update(x), grid, scheme) == (low[i], high[i])
