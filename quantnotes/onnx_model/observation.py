@@ -188,18 +188,20 @@ def observe(model: Model, batches: Iterable[Batch], *, progress: Any = iter) -> 
     runner = session(with_outputs(graph.finish(), tensors))
     names = list(tensors)
     observation = Observation()
+    made = [name for name in names if name not in graph.inputs]
     waiting: dict[str, list[Array]] = {name: [] for name in names}  # small arrays are counted together
+    held = dict.fromkeys(names, 0)  # how many values wait
 
     def count(name: str, *more: Array) -> None:
         if parts := [*waiting[name], *more]:
             observation._count(name, np.concatenate(parts) if len(parts) > 1 else parts[0])
             waiting[name].clear()
+            held[name] = 0
 
     for batch in progress(batches):
-        values = run(runner, batch, [n for n in names if n not in graph.inputs])
-        found = dict(zip((n for n in names if n not in graph.inputs), values, strict=True))
-        del values  # each tensor goes as soon as it is counted
+        found = dict(zip(made, run(runner, batch, made), strict=True))
         for name in names:
+            # A tensor is let out of memory as soon as it is counted.
             x = found.pop(name) if name in found else np.asarray(batch[name])
             if bad := x.size - int(np.count_nonzero(np.isfinite(x))):
                 raise ValueError(
@@ -207,8 +209,9 @@ def observe(model: Model, batches: Iterable[Batch], *, progress: Any = iter) -> 
                     f"{observation.batches}, counted from 0: leave such inputs out"
                 )
             observation._add_channels(name, x, tensors[name])
-            if x.size + sum(part.size for part in waiting[name]) < _TOGETHER:
+            if x.size + held[name] < _TOGETHER:
                 waiting[name].append(x.flatten())  # a copy: the caller may write to the batch
+                held[name] += x.size
             else:
                 count(name, x.ravel())
         observation.batches += 1
