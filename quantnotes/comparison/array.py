@@ -514,10 +514,15 @@ def _worth_a_search(
         bounds = choose_range(method, sample, grid, scheme, **where)
         return code_ledger(sample, make_params(bounds, grid, scheme, **where)).sqnr_db
 
-    gain = {scheme: sqnr("mse", scheme) - sqnr("minmax", scheme) for scheme in plain}
-    found = {scheme: plain[scheme] + gain[scheme] for scheme in plain if gain[scheme] > _SIMPLER}
-    least = max(rival, *plain.values(), *found.values()) - _SIMPLER - _UNSURE
-    return [scheme for scheme in found if found[scheme] >= least]
+    best, most, slack = max(rival, *plain.values()), math.inf, _SIMPLER + _UNSURE
+    found: dict[Scheme, float] = {}
+    for scheme in sorted(plain, reverse=True):  # a symmetric range is the wider, and has more to gain
+        if most > _SIMPLER and plain[scheme] + most >= best - slack:
+            most = sqnr("mse", scheme) - sqnr("minmax", scheme)
+            if most > _SIMPLER:
+                found[scheme] = plain[scheme] + most
+                best = max(best, found[scheme])
+    return [scheme for scheme in found if found[scheme] >= best - slack]
 
 
 def _range_of(
