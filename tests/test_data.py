@@ -332,12 +332,27 @@ def test_every_move_has_its_row(move_tool):
     ways = {"plain", "rotation", "Hadamard without signs"}
     digits = itertools.product(range(6), "012", [key for key in keyed if key[0] in ways])
     wanted |= {(f"digits {seed}", layer, "digits", *key) for seed, layer, key in digits}
+    outputs = itertools.product("12345", "012345", ("query", "key", "value"))
+    whole = [key for key in keyed if key[0] in ("plain", "rotation")]
+    wanted |= {(*place, *key) for place in outputs for key in whole}
     found = [tuple(row.values())[:5] for row in rows("moved_inputs")]
     assert len(found) == len(wanted)
     assert set(found) == wanted
     ends = map(str, move_tool.ENDS)
     wanted = list(itertools.product("12345", "012345", ("no", "rotation"), ends))
     assert [tuple(row.values())[:4] for row in rows("moved_ends")] == wanted
+
+
+def test_every_move_leaves_the_product_as_it_is(move_tool):
+    x, weight = np.random.default_rng(0).standard_normal((2, 10, 384))
+    factors = np.random.default_rng(1).uniform(0.5, 2, 384)
+    for name, way in move_tool.WAYS.items():
+        moved = move_tool.Moved(None if way.alpha is None else factors, way, 3 if way.signs else None)
+        product = moved.there(x) @ moved.weight_there(weight).T
+        np.testing.assert_allclose(product, x @ weight.T, atol=1e-10, err_msg=name)
+        np.testing.assert_allclose(moved.back(moved.there(x)), x, atol=1e-12, err_msg=name)
+        heads = moved.there(np.eye(384)).reshape(384, 12, 32).any(axis=2).sum(axis=1)
+        assert set(heads) == ({1} if way.in_heads or not way.rotated else {12}), name
 
 
 LAYERS = {"layernorm_output": "dense1_weight", "gelu_output": "dense2_weight"}

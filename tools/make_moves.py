@@ -11,13 +11,13 @@ divides by factors, or rotates, or both, and does the inverse to the weight, so 
 stays as it was. Factors come from the largest magnitudes on the four *other* texts, unless said otherwise.
 Activations are quantized asymmetrically with min-max, weights symmetrically with a scale for each output.
 
-moves.csv: all 24 at once; a row for each way, seed of the rotation, setting and text, with the SQNR in dB of
-the last hidden state and 1 - cosine of the embedding.
-moved_inputs.csv: each input alone, in 8 bits, and those of the six networks that read digits. `leader` is
-the token that holds the largest magnitude before anything is moved. A row has the number of values, the
-token that holds the largest magnitude as moved, the leader's crest (largest magnitude over rms) and the
-median crest of the other tokens, half the range over the rms, and the SQNR in dB of the tensor and of the
-layer's output.
+moves.csv: all 24 at once, of which a way may leave some as they are; a row for each way, seed of rotation
+(if any), setting and text, with the SQNR in dB of the last hidden state and 1 - cosine of the embedding.
+moved_inputs.csv: each input alone, in 8 bits, and those of the six networks that read digits; also query, key
+and value, which enter no linear layer, so that their output is the tensor itself. `leader` is the token that
+holds the largest magnitude before anything is moved. A row has the number of values, the token that holds the
+largest magnitude as moved, the leader's crest (largest magnitude over rms) and the median crest of the other
+tokens, half the range over the rms, and the SQNR in dB of the tensor and of the layer's output.
 moved_ends.csv: the GELU output of each layer alone, plain with its upper end cut to a share, and rotated
 (seed 0) with both: SQNR in dB at the tensor, the dense layer, the block and the last hidden state.
 
@@ -72,24 +72,29 @@ class Way:
     """How an input is treated before it is quantized."""
 
     alpha: float | None = None  # of the factors; None: no factors
-    behind_gelu: bool = True  # whether there are factors behind the GELU as well
-    seen: str = "others"  # texts that the factors come from: others, own, or others without position 0
+    moved: tuple[str, ...] = tuple(PARTS)  # which inputs; the others are quantized as they are
+    seen: str = "others"  # texts that the factors come from; or one other, own, others without position 0
     rotated: bool = False
     signs: bool = True  # random ones before the Hadamard matrix
+    in_heads: bool = False  # whether a rotation stays inside a head, so that it folds
     per_token: bool = False
 
 
+NOT_GELU = ("state", "context", "layernorm_output")
 WAYS = {
     "plain": Way(),
     "each token": Way(per_token=True),
     "factors 0.5": Way(alpha=0.5),
-    "factors 0.5, not behind GELU": Way(alpha=0.5, behind_gelu=False),
+    "factors 0.5, not behind GELU": Way(alpha=0.5, moved=NOT_GELU),
     "factors 0.8": Way(alpha=0.8),
+    "factors 0.8, one text": Way(alpha=0.8, seen="one other"),
     "factors 0.8, position 0 not seen": Way(alpha=0.8, seen="others without position 0"),
     "factors 1.0": Way(alpha=1.0),
     "factors 1.0, own text": Way(alpha=1.0, seen="own"),
     "Hadamard without signs": Way(rotated=True, signs=False),
     "rotation": Way(rotated=True),
+    "rotation, not behind GELU": Way(rotated=True, moved=NOT_GELU),
+    "rotation of contexts in their heads": Way(rotated=True, moved=("context",), in_heads=True),
     "rotation, each token": Way(rotated=True, per_token=True),
     "factors 0.8 and rotation": Way(alpha=0.8, rotated=True),
 }
@@ -161,9 +166,10 @@ class Model:
         return x
 
     def factors(self, place: Place, text: int, way: Way) -> Array | None:
-        if way.alpha is None or (place[1] == "gelu_output" and not way.behind_gelu):
+        if way.alpha is None:
             return None
-        texts = [text] if way.seen == "own" else [other for other in TEXTS if other != text]
+        others = [other for other in TEXTS if other != text]
+        texts = {"own": [text], "one other": others[:1]}.get(way.seen, others)
         first = 1 if way.seen == "others without position 0" else 0
         most = [np.abs(self.inputs[other][place][first:]).max(axis=0) for other in texts]
         return smooth_factors(np.max(most, axis=0), self.linear[place][0], way.alpha)
@@ -176,16 +182,20 @@ class Moved:
         self.factors, self.way, self.seed = factors, way, seed
 
     def there(self, x: Array) -> Array:
-        x = x if self.factors is None else x / self.factors
-        return rotate(x, self.seed) if self.way.rotated else x
+        return self._rotated(x if self.factors is None else x / self.factors)
 
     def back(self, x: Array) -> Array:
-        x = rotate(x, self.seed, inverse=True) if self.way.rotated else x
+        x = self._rotated(x, inverse=True)
         return x if self.factors is None else x * self.factors
 
     def weight_there(self, weight: Array) -> Array:
-        weight = weight if self.factors is None else weight * self.factors
-        return rotate(weight, self.seed) if self.way.rotated else weight
+        return self._rotated(weight if self.factors is None else weight * self.factors)
+
+    def _rotated(self, x: Array, inverse: bool = False) -> Array:
+        if not self.way.rotated:
+            return x
+        parts = x.reshape(len(x), minilm.HEADS, -1) if self.way.in_heads else x
+        return rotate(parts, self.seed, inverse).reshape(x.shape)
 
     def quantized(self, x: Array, bits: int) -> Array:
         return quantized(self.there(x), bits, 0 if self.way.per_token else None)
@@ -211,7 +221,8 @@ def moves(model: Model, texts: Sequence[int], settings: Sequence[str], seeds: in
 def all_at_once(model: Model, text: int, way: Way, seed: int | None, bits: int, weights: bool) -> Row:
     def multiply(place: Place, x: Array) -> Array:
         weight, bias = model.linear[place]
-        moved = Moved(model.factors(place, text, way), way, seed)
+        here = way if place[1] in way.moved else WAYS["plain"]
+        moved = Moved(model.factors(place, text, here), here, seed)
         codes = moved.quantized(x, bits)
         if weights:
             y: Array = codes @ quantized_weight(moved.weight_there(weight)).T + bias
@@ -232,6 +243,7 @@ def moved_inputs(model: Model, texts: Sequence[int]) -> Iterator[Row]:
                 key = {"text": str(text), "layer": str(layer), "input": name, "way": way}
                 factors = model.factors((layer, name), text, WAYS[way])
                 yield from alone(key, x, weight, factors)
+    yield from moved_outputs(model, texts)
     for number in DIGITS:
         digits = load_digits(number)
         x = digits.heldout.astype(np.float64)
@@ -241,6 +253,18 @@ def moved_inputs(model: Model, texts: Sequence[int]) -> Iterator[Row]:
                 key = {"text": f"digits {number}", "layer": str(layer), "input": "digits", "way": way}
                 yield from alone(key, x, weight, None)
             x = dense(x)
+
+
+def moved_outputs(model: Model, texts: Sequence[int]) -> Iterator[Row]:
+    """Query, key and value: no inputs of linear layers, and ranges that a rotation hardly changes."""
+    for text in texts:
+        for layer in range(minilm.LAYERS):
+            place = layer, "state"
+            outputs = np.split(model.multiply(place, model.inputs[text][place]), 3, axis=1)
+            for name, x in zip(("query", "key", "value"), outputs, strict=True):
+                for way in ("plain", "rotation"):
+                    key = {"text": str(text), "layer": str(layer), "input": name, "way": way}
+                    yield from alone(key, x, np.eye(x.shape[1]), None)
 
 
 def alone(key: Row, x: Array, weight: Array, factors: Array | None) -> Iterator[Row]:
