@@ -16,6 +16,7 @@ from quantnotes import (
     Calibrator,
     Histogram,
     asymmetric_params,
+    calibration,
     code_ledger,
     entropy_range,
     histogram_range,
@@ -56,7 +57,7 @@ def test_range_by_is_the_function_of_that_name():
     x = samples.load("layernorm_output")
     assert choose_range("minmax", x) == minmax_range(x)
     assert choose_range("histogram", x, keep=0.9) == histogram_range(x, 0.9)
-    assert choose_range("percentile", x, percentile=99.0) == percentile_range(x, 99.0)
+    assert choose_range("percentile", x, percentile=60.0) == percentile_range(x, 60.0)
     assert choose_range("mse", x, INT4, "symmetric") == mse_range(x, INT4, "symmetric")
     assert choose_range("entropy", x, INT8, "symmetric") == entropy_range(x, INT8)
 
@@ -70,6 +71,14 @@ def test_all_codes_serve_one_sided_data():
     x = samples.load("attention_probabilities")
     assert choose_range("entropy", x) == entropy_range(x, UINT8)
     assert choose_range("entropy", -x).rmin == -entropy_range(x, UINT8).rmax
+
+
+def test_old_names_work_for_a_release():
+    for old, new in [("range_by", choose_range), ("params_of", make_params)]:
+        with pytest.warns(DeprecationWarning, match=f"{old} has been renamed to quantnotes.{new.__name__}"):
+            assert getattr(calibration, old) is new
+    with pytest.raises(AttributeError, match="no attribute 'choose'"):
+        _ = calibration.choose
 
 
 def test_params_of():
