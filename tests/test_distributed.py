@@ -49,6 +49,12 @@ def test_calibrate_has_the_same_bits(chunks, axis):
         assert calibrate(da.from_array(X, chunks), method, INT8, axis=axis, **options) == expected
 
 
+def test_channels_stay_whole_where_chunks_are_small():
+    expected = Calibrator("minmax", INT8, axis=1).observe(X).params()
+    with dask.config.set({"scheduler": "synchronous", "array.chunk-size": "4kiB"}):
+        assert calibrate(da.from_array(X, (9, 8, 7)), "minmax", INT8, axis=1) == expected
+
+
 @given(st.lists(st.integers(1, 9), min_size=1, max_size=30))
 def test_any_chunks_give_the_same_bits(lengths):
     x = np.ldexp(np.random.default_rng(1).standard_normal(sum(lengths)), range(sum(lengths)))
