@@ -83,9 +83,12 @@ class QuantParams:
 
     def __post_init__(self) -> None:
         check_codes(self.grid)
+        given, zero = as_real(self.scale, "scale"), as_real(self.zero_point, "zero_point")
+        for name, array in (("scale", given), ("zero_point", zero)):
+            if array.dtype.kind == "b":
+                raise TypeError(f"{name} must be a number, got {getattr(self, name)!r}")
         with np.errstate(over="ignore"):  # of a longdouble: refused below
-            scale = as_real(self.scale, "scale").astype(np.float64)
-        zero = as_real(self.zero_point, "zero_point")
+            scale = given.astype(np.float64)
         self._check_shapes(scale, zero)
         if not (np.isfinite(scale) & (scale >= MIN_SCALE)).all():
             raise ValueError(f"scale must be finite and at least 2**-126, got {self.scale!r}")

@@ -92,7 +92,9 @@ def test_many_that_are_skipped_for_one_reason_take_one_line(tmp_path, capsys):
     assert err[0].startswith("quantnotes: skipped ids0, ids1, ids2 and 6 more: holds int64")
 
 
-@pytest.mark.parametrize("name", ["a.txt", "missing.npy", "model.pt", "pytorch_model.bin", "a.pth", "empty"])
+@pytest.mark.parametrize(
+    "name", ["a.txt", "missing.npy", "model.pt", "pytorch_model.bin", "a.pth", "vad.jit", "empty"]
+)
 def test_nothing_could_be_done(name, tmp_path, capsys):
     (tmp_path / "empty").mkdir()
     code, out, err = run(tmp_path / name, capsys=capsys)

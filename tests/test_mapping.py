@@ -691,3 +691,12 @@ def test_zero_points_that_are_refused(zero_point):
 def test_shapes_that_make_no_params(scale, zero_point, axis):
     with pytest.raises(ValueError, match=r"scale|zero_point|axis"):
         QuantParams(scale, zero_point, INT8, axis=axis)
+
+
+@pytest.mark.parametrize("yes", [True, np.True_, np.array(True), [True, False]], ids=str)
+def test_a_boolean_is_no_scale_and_no_zero_point(yes):
+    axis = 0 if np.ndim(yes) else None
+    with pytest.raises(TypeError, match="scale must be a number, got"):
+        QuantParams(yes, np.zeros(np.shape(yes), int), INT8, axis=axis)
+    with pytest.raises(TypeError, match="zero_point must be a number, got"):
+        QuantParams(np.ones(np.shape(yes)), yes, INT8, axis=axis)

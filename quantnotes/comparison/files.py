@@ -28,7 +28,7 @@ from quantnotes.comparison.roles import Role, onnx_roles
 
 Array = NDArray[Any]
 
-PICKLES = (".pt", ".pth", ".bin", ".ckpt", ".pkl")
+PICKLES = (".pt", ".pth", ".bin", ".ckpt", ".pkl", ".jit")
 INDEX = ".safetensors.index.json"
 _IN_MEMORY = 2**26  # bytes; a larger compressed array is unpacked to a temporary file
 _SLICE = 2**20  # bytes that are read at once
