@@ -99,7 +99,7 @@ def test_nothing_could_be_done(name, tmp_path, capsys):
     (tmp_path / "empty").mkdir()
     code, out, err = run(tmp_path / name, capsys=capsys)
     assert (code, out, len(err)) == (2, [], 1)
-    if name[-3:] in (".pt", "bin", "pth"):
+    if name[-3:] in (".pt", "bin", "pth", "jit"):
         assert "pickle" in err[0]
 
 
