@@ -417,6 +417,8 @@ def test_the_real_model_still_reads(real):
     assert found.sqnr_db > max(coarse.sqnr_db, 15)
     (softmax,) = [n for n in om.fold(path).graph.node if n.op_type == "Softmax"]
     assert found.outputs[0].tensor == softmax.input[0]
+    assert found.outputs[0].output == "save_infer_model/scale_0.tmp_1"
+    assert f"{softmax.input[0]}, before save_infer_model/scale_0.tmp_1" in str(found)
     values = [row.sqnr_db for row in found.tensors]
     assert values == sorted(values)
     assert "conv" in str(found)
@@ -791,6 +793,8 @@ def test_what_an_output_decides(kind):
     assert found.agreement == pytest.approx(min(shares), abs=0.002)  # softmax rounds
     assert 0.5 < found.agreement < 1
     assert [row.agreement is None for row in found.outputs] == [d is None for d in answers.values()]
+    assert [row.output for row in found.outputs] == list(answers)
+    assert {row.output for row in found.tensors} <= {None}
     assert om.sensitivity(model, om.observe(model, data), data, weights=INT4).rows[0].agreement < 1
 
 

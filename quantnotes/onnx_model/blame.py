@@ -324,12 +324,18 @@ class TensorReport:
     sqnr_db, cosine : float
     agreement : float or None
         Share of equal decisions, at those of the model's outputs that decide something.
+    output : str or None
+        The output of the model that it is, or that a softmax makes of it.
     """
 
     tensor: str
     sqnr_db: float
     cosine: float
     agreement: float | None = None
+    output: str | None = None
+
+    def _label(self) -> str:
+        return self.tensor if self.output in (None, self.tensor) else f"{self.tensor}, before {self.output}"
 
 
 @dataclass(frozen=True, repr=False)
@@ -361,7 +367,7 @@ class Report:
     def _cells(self) -> Sequence[tuple[str, ...]]:
         return [("tensor", "SQNR, dB", "1 - cosine", "agree, %")] + [
             (
-                row.tensor,
+                row._label(),
                 f"{row.sqnr_db:.1f}",
                 f"{max(1 - row.cosine, 0):.1e}",
                 "" if row.agreement is None else f"{100 * row.agreement:.2f}",
@@ -405,6 +411,7 @@ def report(
     """
     graph = folded_graph(model)
     scores = score_tensors(graph, outputs)
+    output_of_scores = {t: name for name in graph.outputs for t in score_tensors(graph, [name])}
     float_names = {name for node in graph.nodes for name in node.output if name}
     folded, other = graph.finish(), read(quantized)
     theirs = {name for node in other.graph.node for name in node.output}
@@ -427,7 +434,10 @@ def report(
         count += 1
     if not count:
         raise ValueError("there are no batches to compare on")
-    ends = tuple(TensorReport(n, found[n].sqnr_db, found[n].cosine, found[n].agreement) for n in scores)
+    ends = tuple(
+        TensorReport(n, found[n].sqnr_db, found[n].cosine, found[n].agreement, output_of_scores[n])
+        for n in scores
+    )
     rest = [TensorReport(n, found[n].sqnr_db, found[n].cosine) for n in names if n not in scores]
     return Report(ends, tuple(sorted(rest, key=lambda row: row.sqnr_db)))
 
