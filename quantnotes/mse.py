@@ -162,7 +162,7 @@ def ranges_of(masses: Masses, grid: Codes = INT8, scheme: Scheme = "asymmetric")
         spread = np.add.reduceat(part.count * (part.width > 0), part.starts[:-1])
         trust = np.where(spread > 0, 1 - 1 / np.sqrt(np.maximum(spread, 1)), 1.0)
         doubt = _doubt_of_lumps(part, groups.exponent)
-        results.append(_best_of(groups, price, _finalists(groups, price), trust, doubt))
+        results.append(_best_of(groups, price, _finalists(groups, price)[0], trust, doubt))
     low, high = (np.concatenate([ends[:, 0] for ends in side]) for side in zip(*results, strict=True))
     return low, high
 
@@ -227,11 +227,10 @@ def _ranges_of_rows(rows: Array, grid: IntGrid, scheme: Scheme) -> Ends:
         groups = _groups(least, most, grid, scheme, np.full(len(values), long))
         price = _price_of_rows(values, groups.exponent)
         summary = _price_of_masses(_summary(values), groups.exponent) if long else price
-        found = _finalists(groups, summary)
-        compared = groups.many | _uneven(groups, price, found, rows.shape[1])
+        found, error = _finalists(groups, summary)
+        compared = groups.many | _uneven(groups, found, error, rows.shape[1])
         if compared.any():
-            found = _and_others(groups, found, rows[part], compared)
-        found = _best_of(groups, price, found)
+            found = _best_of(groups, price, _and_others(groups, found, rows[part], compared))
         ends[:, part] = [side[:, 0] for side in found]
     return ends[0], ends[1]
 
@@ -261,15 +260,14 @@ def _summary(rows: Array) -> Masses:
     return Masses(np.concatenate(lows), np.concatenate(widths), count, starts)
 
 
-def _uneven(groups: _Groups, price: Price, found: Ends, number: int) -> NDArray[np.bool]:
+def _uneven(groups: _Groups, found: Ends, error: Array, number: int) -> NDArray[np.bool]:
     """Tell for which groups of `number` values the errors are not spread evenly over a step.
 
     They are not if they are far below S**2 / 12, and with many codes also if those of min and max are above.
     """
-    own, (low, high) = groups.own, found
-    scale, *ends = groups.codes(np.concatenate([own[0], low], axis=1), np.concatenate([own[1], high], axis=1))
-    scale = np.clip(scale, _TINY, 4.0)
-    excess = price(scale, *ends) / (number * scale**2 / 12) - 1
+    low, high = (np.concatenate(pair, axis=1) for pair in zip(groups.own, found, strict=True))
+    scale = np.clip(groups.codes(low, high)[0], _TINY, 4.0)
+    excess = error / (number * scale**2 / 12) - 1
     slack = max(_EVEN, 5 / math.sqrt(number))  # so much is no chance
     if groups.grid.codes > _FINE:
         return np.asarray((excess < -slack).any(axis=1) | (excess[:, 0] > slack))
@@ -415,8 +413,11 @@ class _Groups(NamedTuple):
 Price = Callable[[Array, Array, Array], Array]
 
 
-def _finalists(groups: _Groups, price: Price) -> Ends:
-    """Return the ends of the best candidates, best first, shape (groups, candidates)."""
+def _finalists(groups: _Groups, price: Price) -> tuple[Ends, Array]:
+    """Return the ends of the best candidates, best first, shape (groups, candidates), and all errors.
+
+    The errors begin with that of min and max.
+    """
     plan = _plan(groups.grid, groups.scheme)
 
     def errors(factors: Array) -> Array:
@@ -426,6 +427,7 @@ def _finalists(groups: _Groups, price: Price) -> Ends:
     factors = np.broadcast_to(first, (len(groups.low), *first.shape))
     error = errors(factors)
     error[~groups.many, len(plan.first) :] = np.inf
+    own = error[:, :1].copy()
     best, error = _least(factors, error, plan.starts)
     step = plan.step
     many = groups.many[:, None, None]
@@ -437,7 +439,7 @@ def _finalists(groups: _Groups, price: Price) -> Ends:
         best, error = _least(
             np.concatenate([best, near], axis=1), np.concatenate([error, errors(near)], axis=1), plan.starts
         )
-    return groups.ends(best, plan.step)
+    return groups.ends(best, plan.step), np.concatenate([own, error], axis=1)
 
 
 def _errors(price: Price, scale: Array, low: Array, high: Array) -> Array:
