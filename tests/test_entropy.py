@@ -89,6 +89,14 @@ def test_exact_zeros_do_not_move_the_clip():
         assert entropy_range(np.append(source, np.zeros(50_000))) == entropy_range(source)
 
 
+def test_zeros_leave_data_on_one_side():
+    """On an unsigned grid: a smallest value of exactly 0 is no negative one."""
+    x = np.abs(AWAY["normal"])
+    for source in (x, np.append(x, 0.0)):
+        low, high = entropy_range(source, UINT8)
+        assert (low, high) == (0, entropy_range(x, UINT8).rmax)
+
+
 def test_of_equally_good_clips_the_widest():
     """With codes 0 and 1, a clip of 72 costs 63 * 8**2 + 504**2; one of 576 as much, 63 * 64**2."""
     assert entropy_range([64.0] * 63 + [576.0], IntGrid(-1, 1)) == (-576, 576)
