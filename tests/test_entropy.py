@@ -19,6 +19,7 @@ from quantnotes import (
     INT16,
     UINT4,
     UINT8,
+    Calibrator,
     Histogram,
     IntGrid,
     code_ledger,
@@ -27,7 +28,7 @@ from quantnotes import (
     samples,
     symmetric_params,
 )
-from quantnotes.entropy import divergences
+from quantnotes.entropy import clip_after, divergences
 
 TOOLS = Path(__file__).parent.parent / "tools"
 CLIPS = json.loads((Path(__file__).parent / "data" / "entropy_clips.json").read_text(encoding="utf-8"))
@@ -73,6 +74,13 @@ def test_one_more_value_clips_no_more(x, grid):
         assert values_inside(data, entropy_range(data, grid).rmax) >= (0.95 if grid == INT4 else 0.99)
 
 
+def test_only_few_codes_may_clip_more_than_a_hundredth():
+    """Up to 16 codes 5 %, from 17 on 1 %."""
+    x = AWAY["normal"]
+    assert 0.95 <= values_inside(x, entropy_range(x, INT4).rmax) < 0.99
+    assert values_inside(x, entropy_range(x, IntGrid(-8, 8)).rmax) >= 0.99
+
+
 def decibels(x, clip, grid=INT8):
     return code_ledger(x, symmetric_params(-clip, clip, grid)).sqnr_db
 
@@ -115,6 +123,31 @@ def test_divergences_are_those_of_the_definition(counts, levels, tail):
         assert divergence == pytest.approx(
             reference.kl_divergence(counts.tolist(), levels, int(clip)), abs=1e-9
         )
+
+
+@given(
+    strategies.arrays(st.integers(0, 40), np.int64, 24, 24),
+    st.sampled_from([2, 4, 8]),
+    st.sampled_from([0.3, 0.9]),
+)
+def test_the_clip_is_that_of_the_definition(counts, levels, share):
+    """From as many bins as levels on: of the divergences near the least, the least squared error."""
+    middles, running = np.arange(24) + 0.5, np.cumsum(counts)
+    last = int(np.max(np.arange(1, 25) * (counts > 0)))
+    found = int(clip_after(counts[None], (counts * middles)[None], np.array([last]), levels, share)[0])
+    tried = [c for c in range(levels, last + 1) if running[c - 1] >= share * running[-1]]
+    if len(tried) < 2:
+        assert found == last
+        return
+
+    def error(clip):
+        step = clip / (levels - 1)
+        return np.sum(counts * (middles - np.minimum(np.rint(middles / step), levels - 1) * step) ** 2)
+
+    divergence = {clip: reference.kl_divergence(counts.tolist(), levels, clip) for clip in tried}
+    near = [clip for clip in tried if divergence[clip] <= min(divergence.values()) + 0.05 - 1e-9]
+    assert divergence[found] <= min(divergence.values()) + 0.05 + 1e-9
+    assert error(found) <= min(map(error, near)) * (1 + 1e-9)
 
 
 def of_magnitudes(x):
@@ -189,6 +222,12 @@ def test_groups_are_as_each_alone():
     assert found.rmax[some].tolist() == [entropy_range(x[c], INT4).rmax for c in some]
     blocks = entropy_range(x, INT4, axis=1, block_size=64)
     assert blocks.rmax[3, 1] == entropy_range(x[3, 64:128], INT4).rmax
+
+
+def test_many_channels_of_a_calibrator_are_as_each_alone():
+    x = samples.load("layernorm_output").T[:200]
+    found = Calibrator("entropy", INT4, "symmetric", axis=0).observe(x).range()
+    assert found.rmax.tolist() == entropy_range(x, INT4, axis=0).rmax.tolist()
 
 
 def test_an_array_is_its_histogram():
