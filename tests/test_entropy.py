@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import reference
 import strategies
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from quantnotes import (
@@ -125,6 +125,7 @@ def test_divergences_are_those_of_the_definition(counts, levels, tail):
         )
 
 
+@example(np.array([40] * 8 + [1] + [0] * 15), 8, 0.9)
 @given(
     strategies.arrays(st.integers(0, 40), np.int64, 24, 24),
     st.sampled_from([2, 4, 8]),

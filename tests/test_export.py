@@ -153,6 +153,15 @@ def test_weights_are_stored_as_codes():
         assert constants[f"bias_{i}"].raw_data == layer.bias.tobytes()
 
 
+@pytest.mark.parametrize(("bits", "clips"), [(3, 2), (8, 0), (12, 2), (16, 0)])
+def test_only_a_grid_narrower_than_its_dtype_is_clipped(bits, clips):
+    digits = load_digits()
+    graph = to_onnx(quantize_network(digits.network[:2], digits.images, IntGrid.of(bits))).graph
+    assert [node.op_type for node in graph.node].count("Clip") == clips
+    shapes = [value.type.tensor_type.shape.dim for value in (*graph.input, *graph.output)]
+    assert [(rows.dim_param, columns.dim_value) for rows, columns in shapes] == [("rows", 64), ("rows", 32)]
+
+
 def test_without_onnx(monkeypatch):
     monkeypatch.setitem(sys.modules, "onnx", None)
     with pytest.raises(
