@@ -334,3 +334,12 @@ def test_keep_is_a_number(filtered, keep):
 @given(st.lists(st.floats(-100, 100), min_size=1, max_size=60), keeps, st.sampled_from([1, 3, 100]))
 def test_a_histogram_of_few_values_is_trimmed_as_the_data(values, keep, bins):
     assert histogram_range(Histogram(64).update(values), keep, bins) == histogram_range(values, keep, bins)
+
+
+def test_defaults_are_those_of_the_note():
+    """99 % and 100 bins, on data for which another number of bins gives another range."""
+    x = np.random.default_rng(0).standard_normal(5000)
+    for source in (x, Histogram().update(x)):
+        assert histogram_range(source) == histogram_range(source, 0.99, 100)
+        assert histogram_range(source) != histogram_range(source, 0.99, 101)
+    assert shortest_range(x) == shortest_range(x, 0.99)

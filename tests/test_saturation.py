@@ -332,3 +332,19 @@ def test_lanes_add_in_one_order_however_the_values_come():
         pieces.add(piece)
     assert whole.total() == pieces.total()
     assert whole.total() == pytest.approx(values.sum(), rel=1e-14)
+
+
+def test_a_table_of_ledgers_by_hand():
+    """On codes 0 to 3, S = 1: which ends are reached, and the share clipped at both of them together."""
+    data = {"both": [-9.0, 0, 3, 9], "low": [0.0, 1], "high": [2.0, 9], "none": [1.0, 1, 2]}
+    params = QuantParams(1.0, 0, UINT2)
+    table = ledger_table({name: code_ledger(x, params) for name, x in data.items()})
+    _, *rows = (re.split(r"  +", line) for line in str(table).splitlines())
+    assert [row[-3:-1] for row in rows] == [
+        ["both", "50.0 %"],
+        ["qmin", "0.0 %"],
+        ["qmax", "50.0 %"],
+        ["---", "0.0 %"],
+    ]
+    html = table._repr_html_()
+    assert (html.count("<tr>"), html.count("<th ")) == (5, 6 + 4)  # a head, and a name for each row
