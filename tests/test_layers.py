@@ -211,11 +211,11 @@ def test_branches_by_hand():
 
 def test_branches_are_the_layer_s_own():
     """Lists that the caller changes later change no layer."""
-    branches = [[], [Dense([[2.0]], [0.0])]]
+    branches = [[], [Dense([[5.0]], [0.0])]]
     layer = Add(branches)
     branches[1].clear()
     branches.append([])
-    assert layer([[1.0]]).tolist() == [[3.0]]
+    assert layer([[1.0]]).tolist() == [[6.0]]
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
