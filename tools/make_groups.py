@@ -14,7 +14,7 @@ the last hidden state, all in dB, and 1 - cosine of the embedding.
 
 `groups.csv`: bits, groups, schemes, ways to choose the scale and to round. `tokens.csv`: how many tokens
 gptq has seen, in several draws, and its damping. `missing.csv`: what is left out of the sum of x.T @ x.
-`position0.csv`: how much of that sum's trace position 0 has, and how much attention it gets.
+`position0.csv`: how much of that sum's trace position 0 has, how much attention it gets, and its value.
 
 Not covered: activations in few bits, and calibration one layer after the other.
 """
@@ -337,14 +337,45 @@ def by_heads(seen: Seen) -> list[Array]:
 
 
 def position_rows() -> Iterator[Row]:
-    """Shares of position 0, in percent: of the trace of x.T @ x, and of what all other tokens look at."""
+    """Yield what position 0 has, in percent, and what becomes of its value.
+
+    Shares: of the trace of x.T @ x, and of what all other tokens look at. Its value: how long it is beside
+    the median of the others, and its SQNR with nearest codes, and with gptq that has read it or not.
+    """
+    decoded = list(value_weights())
     for number, (_, layers, _) in zip(TEXTS, tested(), strict=True):
         for layer, read in enumerate(layers):
             row = {"text": str(number), "layer": str(layer)}
             for name in READERS:
                 powers = np.sum(read[name] ** 2, axis=1)
                 row[name] = f"{100 * powers[0] / powers.sum():.2f}"
-            yield row | {"attention": f"{100 * read['probabilities'][:, 1:, 0].mean():.2f}"}
+            row["attention"] = f"{100 * read['probabilities'][:, 1:, 0].mean():.2f}"
+            values = minilm.linear(read["state"], model(), value_name(layer))
+            first, *others = np.linalg.norm(values, axis=1)
+            row["value_size"] = f"{100 * first / np.median(others):.1f}"
+            for way, weight in decoded[layer].items():
+                error = read["state"][0] @ (weight - model()[value_name(layer) + ".weight"]).T
+                row[f"value_{way}_db"] = f"{10 * np.log10(first**2 / np.sum(error**2)):.2f}"
+            yield row
+
+
+def value_name(layer: int) -> str:
+    return minilm.layer_name(layer) + SELF + "value"
+
+
+def value_weights() -> Iterator[dict[str, Array]]:
+    """Yield the value matrix of each layer: nearest codes, gptq with position 0 and without, damping 0.01."""
+    texts = [inputs(ids) for ids in drawn(16, 0)]
+    for layer in range(minilm.LAYERS):
+        weight = model()[value_name(layer) + ".weight"]
+        params = params_of(weight, 4, "32", "symmetric")
+        codes = {"nearest": quantize(weight, params)}
+        for way, start in (("with", 0), ("without", 1)):
+            gram = Gram()
+            for layers in texts:
+                gram.update(layers[layer]["state"][start:])
+            codes[way] = gptq(weight, gram, params, damping=0.01)
+        yield {way: dequantize(q, params, dtype=np.float64) for way, q in codes.items()}
 
 
 Table = Callable[[], Iterator[Row]]
@@ -366,7 +397,9 @@ CHECKED: dict[str, Table] = {  # the rows that --check computes again
 
 def differences(name: str, new: list[Row], old: list[Row]) -> Iterator[str]:
     """Compare rows with those of the same settings in the file; another BLAS moves a code here and there."""
-    measures = ("_db", "_cos") if name != "position0" else (*READERS, "attention")
+    measures: tuple[str, ...] = ("_db", "_cos")
+    if name == "position0":
+        measures = (*READERS, "attention", "value_size", "_db")
 
     def setting(row: Row) -> tuple[str, ...]:
         return tuple(value for column, value in row.items() if not column.endswith(measures))
