@@ -209,6 +209,11 @@ def test_branches_by_hand():
     assert Multiply((double, ()))(x).tolist() == [[2.0, 6.0]]
 
 
+def test_the_mean_of_images_that_are_one_line():
+    assert AveragePool()([[[[1.0, 3.0, 8.0]]]]).tolist() == [[[[4.0]]]]
+    assert AveragePool()([[[[1.0], [2.0]]]]).tolist() == [[[[1.5]]]]
+
+
 def test_branches_are_the_layer_s_own():
     """Lists that the caller changes later change no layer."""
     branches = [[], [Dense([[5.0]], [0.0])]]
