@@ -35,6 +35,7 @@ _DIRECT = 4096  # values of a row that are searched as they are; a longer one fi
 _MARKS = 1024  # equal shares of the values, and equal parts of the range, that a summary keeps apart
 _FINE = 32  # codes; with more of them neighbouring candidates can differ much
 _EVEN = 0.2  # by this share the error of values that are spread evenly over steps may miss S**2 / 12
+_SPOTS = np.linspace(0, 1, 9)  # of a bin, where its values may lie
 _CELLS = 1 << 18  # candidates times groups at once: what the search needs stays in the cache
 _TINY = 2.0**-60  # a scale that no longer shows beside a magnitude of 1
 
@@ -168,7 +169,9 @@ def ranges_of(masses: Masses, grid: Codes = INT8, scheme: Scheme = "asymmetric")
 
 
 def _doubt_of_lumps(masses: Masses, exponent: Array) -> Price | None:
-    """Return what tells by how much the errors of candidates may differ from their prices; None: hardly.
+    """Return what tells how much worse than the first of the candidates the others may be than priced.
+
+    None where nothing is in doubt.
 
     A bin of which many more values than of the bins two places away are counted may be full at one spot, and
     empty elsewhere.
@@ -187,19 +190,17 @@ def _doubt_of_lumps(masses: Masses, exponent: Array) -> Price | None:
     if not at.size:
         return None
     group, lump = group[at], lump[at, None]
-    start = np.ldexp(low[at], -exponent[group, 0])[:, None]
-    end = start + np.ldexp(width[at], -exponent[group, 0])[:, None]
+    start, size = (np.ldexp(each[at], -exponent[group, 0])[:, None] for each in (low, width))
 
     def doubt(scale: Array, smallest: Array, largest: Array) -> Array:
         s = np.clip(scale, _TINY, 4.0)[group]
-        first, last = (
-            s * np.rint(np.clip(place / s, smallest[group], largest[group])) for place in (start, end)
-        )
-        far = np.maximum(np.abs(start - first), np.abs(end - last))
-        far = np.where(first == last, far, np.maximum(far, s / 2))
-        near = np.maximum(np.maximum(start - last, first - end), 0)
+        gaps = []
+        for share in _SPOTS:
+            spot = start + share * size
+            error = np.square(spot - s * np.rint(np.clip(spot / s, smallest[group], largest[group])))
+            gaps.append(error - error[:, :1])
         total = np.zeros(scale.shape)
-        np.add.at(total, group, lump * (far * far - near * near))
+        np.add.at(total, group, lump * (np.max(gaps, axis=0) - np.mean(gaps, axis=0)))
         return total
 
     return doubt
@@ -292,17 +293,16 @@ def _and_others(groups: _Groups, found: Ends, rows: Array, some: NDArray[np.bool
 def _best_of(
     groups: _Groups, price: Price, candidates: Ends, trust: Array | float = 1.0, doubt: Price | None = None
 ) -> Ends:
-    """Return the best of min and max and some candidates.
+    """Return the best of min and max, the error of which counts `trust` times, and some candidates.
 
-    The error of min and max counts `trust` times. By as much as `doubt` tells it may be less than priced, and
-    that of the others more.
+    By what `doubt` tells, the errors of these may exceed their prices next to that of min and max.
     """
     low, high = (np.concatenate(pair, axis=1) for pair in zip(groups.own, candidates, strict=True))
     codes = groups.codes(low, high)
     error = _errors(price, *codes)
     error[:, 0] *= trust
     if doubt is not None:
-        error += doubt(*codes) * np.where(np.arange(error.shape[1]), 1, -1)
+        error += doubt(*codes)
     best = np.argmin(error, axis=1)[:, None]
     return np.take_along_axis(low, best, 1), np.take_along_axis(high, best, 1)
 
