@@ -13,7 +13,11 @@ def main() -> None:
     x = samples.load("layernorm_output")
     ledger = code_ledger(x, asymmetric_params(*minmax_range(x), INT8))
     mark = {f"one value of {x.size:,}": float(x.max())}
-    plots.values_above_codes(x, ledger, mark)[0].figure.savefig(PICTURE, dpi=100)
+    above, below = plots.values_above_codes(x, ledger, mark)
+    codes = f"{ledger.codes_used} of {ledger.codes_available} codes"
+    title = f"{codes}, entropy {ledger.code_entropy_bits:.1f} bits, {ledger.sqnr_db:.1f} dB"
+    below.set_title(title, loc="left")
+    above.figure.savefig(PICTURE, dpi=100)
 
 
 if __name__ == "__main__":
