@@ -117,3 +117,32 @@ def test_punctuation_stays_with_its_formula(text, shown):
 def test_modules_can_be_linked(subject):
     page = site_pages.reference(subject)
     assert all(f".. py:module:: quantnotes.{name}\n" in page for name in subject.own)
+
+
+@pytest.mark.parametrize("subject", site_pages.SUBJECTS, ids=lambda subject: subject.page)
+def test_the_api_lists_the_names_of_each_subject(subject):
+    names = [name for home in subject.modules for name in quantnotes._MODULES[home]]
+    [row] = re.findall(rf"(?s)\({subject.page}\.rst\)(.*?)\n\n  (.*?)\n", site_pages.api())
+    assert re.findall(r"`([\w.]+)`", row[1]) == [*names, *subject.own]
+
+
+def test_a_link_to_a_cell_finds_its_label():
+    text = site_pages.filled("[here](nb:00#cell-00-009)")
+    assert text == "[here](#cell-00-009)"
+    assert any(source.startswith("(cell-00-009)=\n") for source in sources(site_pages.page_of(PATHS[0])))
+
+
+@pytest.mark.parametrize(
+    ("place", "words"),
+    [(None, "not known"), ("some/where", "$ git clone https://github.com/some/where.git\n$ cd where\n")],
+)
+def test_how_to_get_a_copy(place, words, monkeypatch):
+    monkeypatch.setattr(site_pages, "repository", lambda: place)
+    assert words in site_pages.filled("[[copy]]")
+
+
+def test_lists_made_from_notebooks(tmp_path, monkeypatch):
+    for name, text in {"01_a": "About 20 minutes. data/a.csv", "02_b": "About 5 minutes."}.items():
+        (tmp_path / f"{name}.ipynb").write_text(text, encoding="utf-8")
+    monkeypatch.setattr(site_pages, "NOTEBOOKS", tmp_path)
+    assert site_pages.filled("[[note_minutes]] minutes, [[with_data]]") == "25 minutes, 01"

@@ -58,7 +58,7 @@ PARTS = (
 
 
 class Subject(NamedTuple):
-    """A page of the reference: the homes of its public names, and modules that users import from."""
+    """A page of the API: the homes of its public names, and modules that users import from."""
 
     page: str
     title: str
@@ -160,6 +160,9 @@ def page_of(path: Path) -> Any:
     head, *cells = notebook["cells"]
     title, _, opening = head["source"].partition("\n")
     head["source"] = f"{title}\n\n{buttons(path.name)}\n\n{opening}"
+    for cell in cells:  # a label, by which pages link to what is said there
+        if cell["cell_type"] == "markdown" and not cell["source"].startswith("#"):
+            cell["source"] = f"(cell-{cell['id']})=\n{cell['source']}"
     pages = [head]
     for exercise, group in exercises(cells):
         pages += group
@@ -345,6 +348,22 @@ def reference(subject: Subject) -> str:
     return "\n\n".join(pieces) + "\n"
 
 
+def names_in(subject: Subject) -> str:
+    """Return the public names of a subject, then its modules; the site makes links of them."""
+    names = [name for home in subject.modules for name in quantnotes._MODULES[home]]
+    return ", ".join(f"`{name}`" for name in [*names, *subject.own])
+
+
+def api() -> str:
+    """Return the page that lists the subjects, with their names."""
+    listing = "\n".join(
+        f"- **[{subject.title}]({subject.page}.rst)**: {subject.about}\n\n  {names_in(subject)}"
+        for subject in SUBJECTS
+    )
+    tree = "```{toctree}\n:hidden:\n\n" + "\n".join(subject.page for subject in SUBJECTS) + "\n```"
+    return f"# API\n\nBy subject, or {{ref}}`every name from A to Z <genindex>`.\n\n{listing}\n\n{tree}\n"
+
+
 def glossary() -> str:
     """Return the table of terms in notebook 00."""
     text = "\n\n".join(cell["source"] for cell in read(notebooks()[0])["cells"])
@@ -367,22 +386,55 @@ def reports() -> str:
     return "\n".join(rows)
 
 
+def copying() -> str:
+    """Return how to get a copy of the repository, or that nobody has said where it is."""
+    where = repository()
+    if not where:
+        return (
+            "The address of the repository is not known here: this site was built from a copy without "
+            "a remote on GitHub. Take a copy from where you have the site."
+        )
+    name = where.partition("/")[2]
+    return f"```console\n$ git clone https://github.com/{where}.git\n$ cd {name}\n```"
+
+
+def note_minutes() -> str:
+    """Return how long the notebooks that follow the note take, as they say."""
+    texts = (path.read_text(encoding="utf-8") for path in notebooks() if 1 <= int(path.name[:2]) <= 5)
+    return str(sum(int(re.findall(r"About (\d+) minutes", text)[0]) for text in texts))
+
+
+def with_data() -> str:
+    """Return the numbers of the notebooks that read files in `data`."""
+    found = (path for path in notebooks() if "data/" in path.read_text(encoding="utf-8"))
+    return ", ".join(path.name.partition("_")[0] for path in found)
+
+
 LISTS: dict[str, Callable[[], str]] = {
     "glossary": glossary,
     "reports": reports,
     "first_visit": lambda: str(FIRST_VISIT),
+    "copy": copying,
+    "note_minutes": note_minutes,
+    "with_data": with_data,
 }
 
 # --- all of it ----------------------------------------------------------------------------------------------
 
 
 def filled(text: str) -> str:
-    """Fill a page in: `(nb:05)` links to a notebook, if it is there; `[[word]]` stands for a list."""
+    """Fill a page in: `(nb:05)` links to a notebook, if it is there; `[[word]]` stands for a list.
+
+    `(nb:05#heading)` links to a heading, `(nb:05#cell-ID)` to the Markdown cell of that ID.
+    """
     found = {path.name.partition("_")[0]: path for path in notebooks()}
 
     def link(match: re.Match[str]) -> str:
-        path = found.get(match[2])
-        return f"[{match[1]}](notebooks/{path.name}{match[3] or ''})" if path else match[1]
+        path, place = found.get(match[2]), match[3] or ""
+        if path is None:
+            return match[1]
+        page = "" if place.startswith("#cell-") else f"notebooks/{path.name}"
+        return f"[{match[1]}]({page}{place})"
 
     text = re.sub(r"\[([^]\n]+)\]\(nb:(\d\d)(#[\w-]+)?\)", link, text)
     for word, make in LISTS.items():
@@ -406,6 +458,4 @@ def lay_out(folder: Path) -> None:
     shutil.copytree(ROOT / "quantnotes" / "samples" / "licenses", folder / "licenses")
     for subject in SUBJECTS:
         (folder / "api" / f"{subject.page}.rst").write_text(reference(subject), encoding="utf-8")
-    listing = "\n".join(f"- [{subject.title}]({subject.page}.rst): {subject.about}" for subject in SUBJECTS)
-    tree = "```{toctree}\n:hidden:\n\n" + "\n".join(subject.page for subject in SUBJECTS) + "\n```"
-    (folder / "api" / "index.md").write_text(f"# Reference\n\n{listing}\n\n{tree}\n", encoding="utf-8")
+    (folder / "api" / "index.md").write_text(api(), encoding="utf-8")
