@@ -30,6 +30,8 @@ from quantnotes import (
     symmetric_params,
 )
 from quantnotes.calibration import METHODS, Calibrator, choose_range, make_params
+from quantnotes.histogram import Masses
+from quantnotes.mse import ranges_of
 
 SCHEMES = {"asymmetric": asymmetric_params, "symmetric": symmetric_params}
 
@@ -398,6 +400,19 @@ def test_no_other_method_is_better(seed, n, bits, scheme, kind):
     assert not misses(x.astype(np.float32), IntGrid.of(bits), scheme)
 
 
+@pytest.mark.parametrize("sign", [1, -1])
+def test_symmetric_ranges_that_another_method_chooses(sign):
+    """Its own ends need not be symmetric: the one farther from 0 counts, on either side."""
+    for seed in (2, 3):
+        every = dict(uneven_data(seed, 5000))
+        for name, x in every.items():
+            found = mse_range(sign * x, INT2, "symmetric")
+            assert found.rmin == -found.rmax, name
+        x = every["clusters and far"]
+        found, mirrored = (mse_range(y, IntGrid(-1, 1), "symmetric") for y in (x, -x))
+        assert mirrored.rmax == pytest.approx(found.rmax, rel=1e-9)
+
+
 def test_uneven_channels_and_blocks_are_as_each_alone():
     """Some of the rows are compared with other methods, the others are not."""
     uneven = [x for _, x in uneven_data(202, 4999)]
@@ -411,6 +426,21 @@ def test_uneven_channels_and_blocks_are_as_each_alone():
             for i, row in enumerate(rows):
                 assert mse_range(row, grid, scheme) == (channels.rmin[i], channels.rmax[i])
                 assert mse_range(row[2500:], grid, scheme) == (blocks.rmin[1, i], blocks.rmax[1, i])
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+@pytest.mark.parametrize("far", [40.0, 300.0, 2500.0])
+@pytest.mark.parametrize("grid", [IntGrid(-1, 1), INT4], ids=str)
+def test_a_clip_far_inside_is_found_if_nearly_all_values_are_there(grid, far, scheme):
+    """Where the first look has no candidate between 0 and its smallest step."""
+    places, counts = np.array([-1, 1, far]), np.array([10**9, 10**9, 1])
+    masses = Masses(places, np.zeros(3), counts, np.array([0, 3]))
+    ends = [float(end[0]) for end in ranges_of(masses, grid, scheme)]
+
+    def price(bounds):
+        return reference.squared_error_of_masses(masses, SCHEMES[scheme](*bounds, grid))
+
+    assert price(ends) < 0.01 * price((-1.0, far))
 
 
 # --- from a histogram ---------------------------------------------------------------------------------------

@@ -671,6 +671,66 @@ def test_no_codes_for_what_cannot_be_seen():
         assert seen(wide, others, graph) == wide
 
 
+WRITTEN_OUT = {
+    "times, then divided": ["Add y three -> a", "Clip a zero six -> c", "Mul y c -> m", "Div m six -> z"],
+    "divided, then times": ["Add three y -> a", "Clip a zero six -> c", "Div c six -> d", "Mul d y -> z"],
+    "multiplied, then times": [
+        "Add three y -> a",
+        "Clip a zero six -> c",
+        "Mul c sixth -> d",
+        "Mul y d -> z",
+    ],
+    "no upper bound": ["Add y three -> a", "Relu a -> c", "Mul y c -> z"],
+}
+NOT_ONE = {
+    "another number": ["Add y six -> a", "Clip a zero six -> c", "Mul y c -> z"],
+    "many numbers": ["Add y threes -> a", "Clip a zero six -> c", "Mul y c -> z"],
+    "a clip elsewhere": ["Add y three -> a", "Clip a three six -> c", "Mul y c -> z"],
+    "no clip": ["Add y three -> a", "Mul y a -> z"],
+    "a sum that is read again": ["Add y three -> a", "Clip a zero six -> c", "Mul y c -> m", "Add m a -> z"],
+    "two clips": [
+        "Add y three -> a",
+        "Clip a zero six -> c",
+        "Clip a less six -> d",
+        "Mul y c -> m",
+        "Add m d -> z",
+    ],
+    "a product with something else": [
+        "Add y three -> a",
+        "Clip a zero six -> c",
+        "Mul y x -> m",
+        "Add m c -> z",
+    ],
+    "a sum that is an output": ["Add y three -> z", "Clip z zero six -> c", "Mul y c -> m"],
+}
+
+
+@pytest.mark.parametrize("kind", WRITTEN_OUT | NOT_ONE)
+def test_only_what_is_a_hard_swish_is_taken_for_one(kind):
+    """The oracle: whether values below -3 give what -3 gives."""
+    nodes = [line.split(" -> ") for line in (WRITTEN_OUT | NOT_ONE)[kind]]
+    model = model_of(
+        [node("Mul", "x one", "y"), *(node(*words.split(" ", 1), out) for words, out in nodes)],
+        {
+            "one": 1.0,
+            "less": -6.0,
+            "zero": 0.0,
+            "three": 3.0,
+            "six": 6.0,
+            "sixth": 1 / 6,
+            "threes": [3.0, 3.0, 4.0],
+        },
+        {"x": ["n", 3]},
+        ["z", "m"] if "output" in kind else ["z"],
+    )
+    graph = Graph.of(model)
+    bounds = seen(Range(-9.0, 8.0), graph.consumers()["y"], graph)
+    far, near = (outputs_of(model, {"x": np.full((1, 3), x, np.float32)}) for x in (-9, -3))
+    hidden = all(np.allclose(a, b) for a, b in zip(far, near, strict=True))
+    assert hidden == (kind in WRITTEN_OUT)
+    assert bounds == (-3.0 if hidden else -9.0, 8.0)
+
+
 def test_a_hard_swish_written_out_is_seen_as_one(real):
     path, observation = real
     free = om.quantize(path, observation, method="minmax")

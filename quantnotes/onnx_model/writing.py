@@ -24,8 +24,8 @@ from quantnotes.formats import E4M3, E4M3FNUZ, E5M2, E5M2FNUZ
 from quantnotes.grid import INT8, UINT8, IntGrid
 from quantnotes.mapping import QuantParams, dequantize
 from quantnotes.mapping import quantize as quantize_array
-from quantnotes.onnx_model.graph import OPSET, Graph, Model, attribute, folded_graph
-from quantnotes.onnx_model.observation import Observation, output_of, ranges
+from quantnotes.onnx_model.graph import OPSET, Graph, Model, attribute, folded_graph, maker
+from quantnotes.onnx_model.observation import Observation, is_relu, output_of, ranges
 from quantnotes.ranges import Range
 
 Array = NDArray[Any]
@@ -250,11 +250,11 @@ class _Writer:
         In front of float8 codes ONNX Runtime 1.32 drops a Relu, as if the codes were uint8, and does not load
         a Clip.
         """
-        at, maker = next(((i, n) for i, n in enumerate(self.graph.nodes) if name in n.output), (0, None))
-        if maker is None or maker.op_type not in ("Relu", "Clip"):
+        at, bound_by = next(((i, n) for i, n in enumerate(self.graph.nodes) if name in n.output), (0, None))
+        if bound_by is None or bound_by.op_type not in ("Relu", "Clip"):
             return
-        source, low, high = [*maker.input, "", ""][:3]
-        if maker.op_type == "Relu":
+        source, low, high = [*bound_by.input, "", ""][:3]
+        if bound_by.op_type == "Relu":
             low = self._store(f"{name}_least", np.asarray(0, np.float32))
         nodes = []
         for kind, bound in (("Max", low), ("Min", high)):
@@ -490,7 +490,7 @@ def seen(bounds: Range, readers: list[onnx.NodeProto], graph: Graph) -> Range:
     -beta / alpha to (1 - beta) / alpha a HardSigmoid is constant.
     """
     kinds = sorted(node.op_type for node in readers)
-    if kinds == ["HardSwish"] or (kinds == ["Add", "Mul"] and _adds_three(readers, graph)):
+    if kinds == ["HardSwish"] or (kinds == ["Add", "Mul"] and _gates(readers, graph)):
         return Range(max(bounds.rmin, -3.0), max(bounds.rmax, 0.0))
     if kinds == ["HardSigmoid"]:
         alpha, beta = attribute(readers[0], "alpha", 0.2), attribute(readers[0], "beta", 0.5)
@@ -499,8 +499,14 @@ def seen(bounds: Range, readers: list[onnx.NodeProto], graph: Graph) -> Range:
     return bounds
 
 
-def _adds_three(readers: list[onnx.NodeProto], graph: Graph) -> bool:
-    added = next(node for node in readers if node.op_type == "Add")
-    value = next((graph.constants[n] for n in added.input if n in graph.constants), None)
-    clip = [node for node in graph.nodes if node.op_type == "Clip" and added.output[0] in node.input]
-    return value is not None and value.size == 1 and float(value.ravel()[0]) == 3 and len(clip) == 1
+def _gates(readers: list[onnx.NodeProto], graph: Graph) -> bool:
+    """Whether an Add and a Mul, which read y, make y * max(y + 3, 0) of it, perhaps bounded and divided."""
+    add, mul = sorted(readers, key=lambda node: node.op_type)
+    total, producers = add.output[0], graph.producers()
+    added = [graph.constants[name] for name in add.input if name in graph.constants]
+    clips = graph.consumers()[total]
+    if not added or added[0].size != 1 or added[0].item() != 3:
+        return False
+    if total in graph.seen_outside() or len(clips) != 1 or not is_relu(clips[0], graph):
+        return False
+    return clips[0] in [maker(name, producers, ("Div", "Mul")) for name in mul.input]
