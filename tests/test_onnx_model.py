@@ -9,6 +9,7 @@ onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
 
 from onnx import TensorProto, helper, numpy_helper  # noqa: E402
+from onnx.reference import ReferenceEvaluator  # noqa: E402
 
 from quantnotes import (  # noqa: E402
     INT4,
@@ -151,6 +152,38 @@ def test_weights_in_constant_nodes_and_behind_reshapes():
     np.testing.assert_allclose(
         outputs_of(model, batches(1, 1)[0])[0], outputs_of(folded, batches(1, 1)[0])[0], atol=1e-5
     )
+
+
+@pytest.mark.parametrize(
+    "stored",
+    [
+        {"value": numpy_helper.from_array(np.arange(6, dtype=np.uint8).reshape(2, 3))},
+        {"value": numpy_helper.from_array(np.array(2.5, np.float16))},
+        {"value_float": 0.1},
+        {"value_floats": [0.1, -2.0]},
+        {"value_int": 2**40 + 1},
+        {"value_ints": [1, -(2**40)]},
+        {"value_ints": [7]},
+        {"value_string": "no number"},
+        {"value_strings": ["no", "number"]},
+    ],
+    ids=str,
+)
+def test_constants_are_what_the_reference_gives(stored):
+    constant = helper.make_node("Constant", [], ["c"], **stored)
+    outputs = [helper.make_empty_tensor_value_info("c")]
+    model = helper.make_model(
+        helper.make_graph([constant], "test", [], outputs), opset_imports=[helper.make_opsetid("", 17)]
+    )
+    (wanted,) = ReferenceEvaluator(model).run(["c"], {})
+    graph = Graph.of(model)
+    if wanted.dtype.kind not in "iuf":
+        assert not graph.constants
+        assert ops(graph.finish()) == ["Constant"]
+    else:
+        assert not graph.nodes
+        assert graph.constants["c"].dtype == wanted.dtype
+        np.testing.assert_array_equal(graph.constants["c"], wanted, strict=True)
 
 
 def test_a_shared_weight_is_folded_once_for_each():
@@ -319,6 +352,24 @@ def test_merging_saving_loading(tmp_path):
             om.Observation.load(tmp_path / name)
 
 
+def test_observations_are_equal_if_everything_in_them_is():
+    model, data = small_network(), batches(2)
+
+    def made():
+        return om.observe(model, data)
+
+    assert made() == made()
+    assert made() != "an observation"
+    more, counted, averaged, known = (made() for _ in range(4))
+    more.batches += 1
+    counted._count("relu", np.ones(1))
+    averaged._sums["x"][0] += 1
+    del known._sums["x"]
+    for other in (more, counted, averaged, known):
+        assert other != made()
+        assert made() != other
+
+
 def test_ranges_follow_what_is_observed_later():
     """They are remembered, and forgotten when anything is added."""
     model, some = small_network(), list(batches())
@@ -345,12 +396,14 @@ def test_ranges_need_no_second_pass():
 # --- writing ------------------------------------------------------------------------------------------------
 
 
-def test_a_dense_layer_is_what_the_library_computes():
+@pytest.mark.parametrize("stated", [{"transB": 1}, {"transB": 0}, {}], ids=str)
+@pytest.mark.parametrize("outputs", [5, 7])
+def test_a_dense_layer_is_what_the_library_computes(outputs, stated):
     """One Gemm: input, weight, bias and output in codes, bit for bit as fake_quantize has it."""
-    w, b = RNG.normal(size=(5, 7)).astype(np.float32), RNG.normal(size=5).astype(np.float32)
+    w, b = RNG.normal(size=(outputs, 7)).astype(np.float32), RNG.normal(size=outputs).astype(np.float32)
     model = model_of(
-        [node("Gemm", "x w b", "h", transB=1), node("Relu", "h", "y"), node("Sigmoid", "y", "z")],
-        {"w": w, "b": b},
+        [node("Gemm", "x w b", "h", **stated), node("Relu", "h", "y"), node("Sigmoid", "y", "z")],
+        {"w": w if stated.get("transB") else w.T, "b": b},
         {"x": ["n", 7]},
         ["z"],
     )
@@ -642,6 +695,35 @@ def test_bias_correction_takes_the_mean_error_away():
     assert np.abs(errors[1]).max() < 0.3 * np.abs(errors[0]).max()  # not 0: the border sees padding
 
 
+@pytest.mark.parametrize("kind", ["Conv 1", "Conv 2", "Conv 4", "Gemm", "Gemm transposed"])
+@pytest.mark.parametrize("has_bias", [True, False])
+def test_the_correction_is_exact_where_every_place_sees_the_mean(kind, has_bias):
+    """Images of one colour each, without padding: the mean output is that of the float model."""
+    rng = np.random.default_rng(3)
+    x = rng.normal(1, 1, size=(50, 4)) * [1, 5, 0.2, 3]
+    if kind.startswith("Conv"):
+        group = int(kind[5:])
+        x = np.broadcast_to(x[:, :, None, None], (50, 4, 5, 6))
+        layer, shape = "Conv", (8, 4 // group, 3, 2)
+        stated = {"group": group} if group > 1 else {}
+    else:
+        layer, shape = "Gemm", (8, 4) if "transposed" in kind else (4, 8)
+        stated = {"transB": 1} if "transposed" in kind else {}
+    constants = {"w": rng.normal(size=shape)} | ({"b": rng.normal(size=8)} if has_bias else {})
+    model = model_of(
+        [node(layer, " ".join(["x", *constants]), "y", **stated)],
+        constants,
+        {"x": ["n", *x.shape[1:]]},
+        ["y"],
+    )
+    batch = {"x": x.astype(np.float32)}
+    choice = {"weights": INT4, "parts": "weights", "bias_correction": True}
+    made = om.quantize(model, om.observe(model, [batch]), **choice)
+    error = np.moveaxis(outputs_of(made, batch)[0] - outputs_of(model, batch)[0], 1, 0).reshape(8, -1)
+    np.testing.assert_allclose(error.mean(axis=1), 0, atol=1e-4)
+    assert np.abs(error).max() > 0.1
+
+
 def test_matmul_gets_its_correction_behind_it():
     w = RNG.normal(size=(6, 5)).astype(np.float32)
     model = model_of([node("MatMul", "x w", "y")], {"w": w}, {"x": ["n", 6]}, ["y"])
@@ -774,6 +856,30 @@ def test_the_layer_to_blame_comes_first(weight, name):
     )
     assert weight in str(found)
     assert json.loads(json.dumps(found.to_dicts()))[0]["layer"] == name
+
+
+@pytest.mark.parametrize(
+    ("choice", "where"),
+    [
+        ({"weights": INT4, "block_size": 16}, {"axis": 0, "block_size": 16}),
+        ({"weights": INT4}, {"axis": 1}),
+        ({"weights": INT4, "per_channel": False}, {}),
+        ({"weights": INT4, "weight_method": "minmax"}, {"axis": 1}),
+        ({}, {"axis": 1}),
+    ],
+    ids=str,
+)
+def test_the_weight_of_a_layer_is_blamed_as_it_is_written(choice, where):
+    w = np.random.default_rng(2).standard_t(3, size=(48, 6)).astype(np.float32)
+    model = model_of([node("MatMul", "x w", "y")], {"w": w}, {"x": ["n", 48]}, ["y"])
+    data = [{"x": np.eye(48, dtype=np.float32)}]  # what comes out is the weight itself
+    (row,) = om.sensitivity(model, om.observe(model, data), data, **choice).rows
+    grid = choice.get("weights", INT8)
+    method = choice.get("weight_method") or ("minmax" if grid is INT8 else "mse")
+    error = fake_quantize(w, scaled(w, grid, method, **where), dtype=np.float64) - w
+    wanted = 10 * np.log10(np.sum(w.astype(np.float64) ** 2) / np.sum(error**2))
+    assert row.weight_db == pytest.approx(wanted)
+    assert row.weights_only_db == pytest.approx(wanted, abs=0.01)
 
 
 def test_as_few_layers_as_agreement_needs():
@@ -994,6 +1100,32 @@ def test_inputs_are_taken_in_the_type_of_the_model():
     assert om.observe(model, wide) == om.observe(model, data)
 
 
+TYPES = [np.float16, np.float32, np.float64, np.int32, np.int64, np.uint8, np.int8]
+
+
+@pytest.mark.parametrize("wanted", TYPES)
+@pytest.mark.parametrize("given", [*TYPES, np.uint16, np.uint64, np.bool])
+def test_numbers_are_taken_in_the_type_of_an_input_if_they_stay_the_same(given, wanted):
+    """Floats are rounded to narrower ones; integers must fit; neither is taken for the other."""
+    kind = helper.np_dtype_to_tensor_dtype(np.dtype(wanted))
+    ends = [helper.make_tensor_value_info(name, kind, ["n"]) for name in "xy"]
+    graph = helper.make_graph([node("Identity", "x", "y")], "test", ends[:1], ends[1:])
+    session = om.session(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8))
+    given, wanted = np.dtype(given), np.dtype(wanted)
+    values = [np.array([0, 1, 0.1 if given.kind == "f" else 3], given)]
+    if given.kind in "iu":
+        values.append(np.array([np.iinfo(given).min, np.iinfo(given).max], given))
+    for x in values:
+        fits = given.kind == wanted.kind == "f" or (
+            {given.kind, wanted.kind} <= {"i", "u"} and x.astype(wanted).tolist() == x.tolist()
+        )
+        if fits:
+            np.testing.assert_array_equal(run(session, {"x": x})[0], x.astype(wanted), strict=True)
+        else:
+            with pytest.raises(ValueError, match="does not run"):
+                run(session, {"x": x})
+
+
 def test_small_batches_are_counted_like_large_ones():
     """Also where the caller writes to the array it has yielded."""
 
@@ -1106,6 +1238,33 @@ def test_json_has_no_infinity(files, capsys):
     assert command(*words, "--keep-float", *layers) == 0
     facts = json.loads(capsys.readouterr().out, parse_constant=pytest.fail)
     assert facts["sqnr_db"] is None or facts["sqnr_db"] > 90
+
+
+def test_only_the_outputs_named_count(tmp_path, capsys):
+    """Both in what `--auto` keeps in float, and in what is printed."""
+    rng = np.random.default_rng(0)
+    good = rng.normal(size=(7, 5))
+    model = model_of(
+        [node("MatMul", "x w", "y"), node("MatMul", "x v", "z")],
+        {"w": good, "v": good * [1, 1e-4, 1e-4, 1e-4, 1e-4]},
+        {"x": ["n", 7]},
+        ["y", "z"],
+    )
+    x = rng.normal(size=(200, 7)).astype(np.float32)
+    onnx.save(model, tmp_path / "model.onnx")
+    np.savez(tmp_path / "data.npz", x=x)
+    words = ["quantize", tmp_path / "model.onnx", tmp_path / "data.npz", "-o", tmp_path / "int8.onnx"]
+    found = {}
+    for outputs in (["y"], ["z"], ["y", "z"], []):
+        named = ["--outputs", *outputs] if outputs else []
+        assert command(*words, *named, "--per-tensor", "--auto", "5", "--json") == 0
+        found[tuple(outputs)] = facts = json.loads(capsys.readouterr().out)
+        wanted = om.report(model, tmp_path / "int8.onnx", [{"x": x}], outputs=outputs or None)
+        assert facts["agreement"] == wanted.agreement
+        assert facts["sqnr_db"] == (pytest.approx(wanted.sqnr_db) if wanted.sqnr_db < np.inf else None)
+    assert found["y",]["keep_float"] == []
+    assert found["z",]["keep_float"] == ["z"]
+    assert found["y", "z"] == found[()]
 
 
 def test_data_in_one_array(files, capsys):
