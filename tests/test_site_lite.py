@@ -92,3 +92,17 @@ def test_pins_are_whole():
     assert set(site_lite.NEEDED) <= set(content["packages"])
     needed = {site_lite.normal(name) for entry in content["packages"].values() for name in entry["depends"]}
     assert needed <= set(content["packages"])
+
+
+def test_notebooks_say_how_to_run_them_in_the_browser(tmp_path):
+    site_lite.lay_out(tmp_path / "contents")
+    originals = sorted((site_lite.ROOT / "notebooks").glob("[0-9]*.ipynb"))
+    changed = 0
+    for original in originals:
+        path = tmp_path / "contents" / "notebooks" / original.name
+        opening = "".join(site_lite.json.loads(path.read_text(encoding="utf-8"))["cells"][0]["source"])
+        assert "Binder" not in opening
+        told = "README.md#binder" in original.read_text(encoding="utf-8")
+        assert (site_lite.RUN_HERE in opening) == told, original.name
+        changed += told
+    assert changed

@@ -49,6 +49,8 @@ PURE = (  # from the package index, in the versions of constraints.txt
     "wcwidth",
 )
 PRELOADED = ("micropip", "piplite", "ipykernel", "comm", "pyodide-kernel", "jedi", "ipython")
+RUN_ELSEWHERE = r'To run (?:it|the cells)\b[^"\\]*README\.md#binder[^"\\]*'  # in a notebook's file
+RUN_HERE = "To run the cells, choose *Run → Run All Cells* in the menu."
 CONTENTS = ("README.md", "notebooks", "quantnotes/samples/README.md")  # where the notebooks' links point
 
 
@@ -236,6 +238,21 @@ def lock_of(wheels: Path, base: str) -> dict[str, Any]:
 # --- JupyterLite --------------------------------------------------------------------------------------------
 
 
+def lay_out(contents: Path) -> None:
+    """Copy what the browser opens into a folder, made anew; its notebooks say how to run them there."""
+    shutil.rmtree(contents, ignore_errors=True)
+    for name in CONTENTS:
+        source, place = ROOT / name, contents / name
+        place.parent.mkdir(parents=True, exist_ok=True)
+        if source.is_dir():
+            shutil.copytree(source, place, ignore=shutil.ignore_patterns(".*"))
+        else:
+            shutil.copy(source, place)
+    for path in contents.rglob("*.ipynb"):
+        text = path.read_text(encoding="utf-8")
+        path.write_text(re.sub(RUN_ELSEWHERE, RUN_HERE, text), encoding="utf-8")
+
+
 def build(html: Path, scratch: Path, pyodide: Path | None) -> None:
     """Build `html/lite`.
 
@@ -249,14 +266,7 @@ def build(html: Path, scratch: Path, pyodide: Path | None) -> None:
         A copy of Pyodide to serve. Without one the browser loads it from its public address.
     """
     lite, contents = html / "lite", scratch / "contents"
-    shutil.rmtree(contents, ignore_errors=True)
-    for name in CONTENTS:
-        source, place = ROOT / name, contents / name
-        place.parent.mkdir(parents=True, exist_ok=True)
-        if source.is_dir():
-            shutil.copytree(source, place, ignore=shutil.ignore_patterns(".*"))
-        else:
-            shutil.copy(source, place)
+    lay_out(contents)
     apps = ("--apps", "notebooks", "--apps", "tree", "--apps", "edit")
     out = ("--output-dir", lite, "--contents", contents, "--no-sourcemaps", "--no-libarchive", "--force")
     shutil.rmtree(lite, ignore_errors=True)
