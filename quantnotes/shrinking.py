@@ -66,7 +66,7 @@ def _search(price: Callable[[Array, Array], Array], low: Array, high: Array, tru
 
     def attempt(factor: Array) -> None:
         clip = factor * largest
-        found = price(np.maximum(low, -clip), np.minimum(high, clip))
+        found = price(np.clip(low, -clip, clip), np.clip(high, -clip, clip))
         less = found < error
         best[less], error[less] = factor[less], found[less]
 
@@ -76,4 +76,4 @@ def _search(price: Callable[[Array, Array], Array], low: Array, high: Array, tru
     for shrink in _FINE:
         attempt(np.minimum(middle * shrink, 1.0))
     clip = best * largest
-    return np.maximum(low, -clip), np.minimum(high, clip)
+    return np.clip(low, -clip, clip), np.clip(high, -clip, clip)

@@ -464,6 +464,20 @@ def squared_error(x, clip, form):
     return np.square(fake_quantize(x, symmetric_params(-clip, clip, form), dtype=np.float64) - x).sum()
 
 
+@pytest.mark.parametrize("form", [formats.E4M3, formats.E2M1, formats.NF4], ids=repr)
+@pytest.mark.parametrize("x", [[1.0, 2.0], [-2.0, -1.0], [5.0, 5.0, 5.0], [0.75, 0.75, 8.0]], ids=str)
+def test_data_that_keep_away_from_zero_have_a_range_of_least_squared_error(x, form):
+    def error(ends):
+        return squared_error(np.array(x), max(-ends[0], ends[1]), form)
+
+    rows = mse_range([x, np.negative(x)], form, "symmetric", axis=0)
+    calibrator = Calibrator("mse", form, "symmetric").observe(x)
+    for ends in (mse_range(x, form, "symmetric"), (rows.rmin[0], rows.rmax[0])):
+        assert error(ends) <= error(minmax_range(x))
+    for ends in (mse_range(Histogram().update(x), form, "symmetric"), calibrator.range()):
+        assert error(ends) <= 1.01 * error(minmax_range(x))
+
+
 @each_form
 def test_the_range_of_least_squared_error(form):
     x = np.random.default_rng(0).standard_normal(3000)
