@@ -62,16 +62,22 @@ def entropy_range(
     Returns
     -------
     Range
-        ``Range(-a, a)``; ``Range(0, a)`` on an unsigned grid for data without negative values. a is the edge
-        of a bin, or the largest magnitude. At least 99 % of the values that are not 0 lie inside; on grids of
-        at most 16 codes (4 bits) at least 95 %.
+        Its fields `rmin` and `rmax`: two floats; with `axis`, two float64 arrays of the shape of those axes;
+        with `block_size`, of the shape of `x` but for ``ceil(x.shape[axis] / block_size)`` along `axis`.
+        ``Range(-a, a)``; ``Range(0, a)`` on an unsigned grid for data without negative values; for
+        "asymmetric" cut down to the data's own ends. a is the edge of a bin, or the largest magnitude. At
+        least 99 % of the values that are not 0 lie inside; at least 95 % on grids of at most 16 codes (4
+        bits).
 
     Raises
     ------
     TypeError
-        If `x` holds no real numbers, or `grid` is no IntGrid.
+        If `x` is masked, ragged, complex, text or objects; `grid` is no IntGrid; or `axis` or `block_size`
+        holds no integers.
     ValueError
-        If `x` is empty or not finite, or `scheme` is unknown.
+        If `x`, or a group of it, is empty or holds an infinity, NaN alone, or any NaN unless `nan` is
+        "ignore"; `scheme` is unknown; `axis` is out of range or names one twice; `block_size` is below 1 or
+        does not fit `axis`; `nan` is unknown; or a Histogram comes with `axis` or `block_size`.
 
     Notes
     -----

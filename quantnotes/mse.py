@@ -69,16 +69,22 @@ def mse_range(
     Returns
     -------
     Range
-        Asymmetric: a pair of ends. Symmetric: ``Range(-a, a)``, or ``Range(0, a)`` on a grid that reaches
-        less far below 0 than above. Min and max where nothing is better.
+        Its fields `rmin` and `rmax`: two floats; with `axis`, two float64 arrays of the shape of those axes;
+        with `block_size`, of the shape of `x` but for ``ceil(x.shape[axis] / block_size)`` along `axis`.
+        Asymmetric: a pair of ends. Symmetric on an IntGrid: ``Range(-a, a)``, or ``Range(0, a)`` on one that
+        reaches less far below 0 than above. On a Codebook: min and max clipped to -a and
+        a. Min and max where nothing is better.
 
     Raises
     ------
     TypeError
-        If `x` holds no real numbers, or `grid` is no IntGrid.
+        If `x` is masked, ragged, complex, text or objects; `grid` is neither an IntGrid nor a Codebook; or
+        `axis` or `block_size` holds no integers.
     ValueError
-        If `x` is empty or not finite, `scheme` is unknown, or a symmetric grid has no room for the
-        negative values that are there.
+        If `x`, or a group of it, is empty or holds an infinity, NaN alone, or any NaN unless `nan` is
+        "ignore"; `scheme` is unknown, or not "symmetric" for a Codebook; a symmetric grid has no room for the
+        negative values that are there; `axis` is out of range or names one twice; `block_size` is below 1 or
+        does not fit `axis`; `nan` is unknown; or a Histogram comes with `axis` or `block_size`.
 
     Notes
     -----

@@ -136,14 +136,20 @@ def histogram_range(
     Returns
     -------
     Range
-        Ends that are values of the data, or edges of the Histogram's bins; never widened to hold 0.
+        Its fields `rmin` and `rmax`: two floats; with `axis`, two float64 arrays of the shape of those axes;
+        with `block_size`, of the shape of `x` but for ``ceil(x.shape[axis] / block_size)`` along `axis`. The
+        ends are values of the data, or edges of the Histogram's bins; never widened to hold 0.
 
     Raises
     ------
     TypeError
-        If `x` holds no real numbers, or `bins` is no integer.
+        If `x` is masked, ragged, complex, text or objects; `keep` is no number, `bins` no integer; or `axis`
+        or `block_size` holds no integers.
     ValueError
-        If `keep` is not in (0, 1], `bins` is below 1 or above 2**24, or `x` is empty or not finite.
+        If `x`, or a group of it, is empty or holds an infinity, NaN alone, or any NaN unless `nan` is
+        "ignore"; `keep` is not in (0, 1], or `bins` below 1 or above 2**24; `axis` is out of range or names
+        one twice; `block_size` is below 1 or does not fit `axis`; `nan` is unknown; or a Histogram comes with
+        `axis` or `block_size`.
 
     Notes
     -----
@@ -287,14 +293,19 @@ def shortest_range(
     Returns
     -------
     Range
-        Ends that are values of the data; the lowest of equally short windows; never widened to hold 0.
+        Its fields `rmin` and `rmax`: two floats; with `axis`, two float64 arrays of the shape of those axes;
+        with `block_size`, of the shape of `x` but for ``ceil(x.shape[axis] / block_size)`` along `axis`. The
+        ends are values of the data, of equally short windows the lowest; never widened to hold 0.
 
     Raises
     ------
     TypeError
-        If `x` holds no real numbers.
+        If `x` is masked, ragged, complex, text or objects; `keep` is no number; or `axis` or `block_size`
+        holds no integers.
     ValueError
-        If `keep` is not in (0, 1], or `x` is empty or not finite.
+        If `x`, or a group of it, is empty or holds an infinity, NaN alone, or any NaN unless `nan` is
+        "ignore"; `keep` is not in (0, 1]; `axis` is out of range or names one twice; `block_size` is below 1
+        or does not fit `axis`; or `nan` is unknown.
 
     Notes
     -----

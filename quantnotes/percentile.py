@@ -45,16 +45,21 @@ def percentile_range(
     Returns
     -------
     Range
-        Values of the data: the upper end is NumPy's "inverted_cdf" quantile, the lower one its mirror image.
-        Of a Histogram that no longer knows the values there, the outer edges of the bins in which they lie:
-        farther out by at most the width of a bin.
+        Its fields `rmin` and `rmax`: two floats; with `axis`, two float64 arrays of the shape of those axes;
+        with `block_size`, of the shape of `x` but for ``ceil(x.shape[axis] / block_size)`` along `axis`. The
+        ends are values of the data: the upper one is NumPy's "inverted_cdf" quantile, the lower one its
+        mirror image. Of a Histogram that no longer knows the values there, they are the outer edges of the
+        bins in which they lie: farther out by at most the width of a bin.
 
     Raises
     ------
     TypeError
-        If `x` holds no real numbers, or `percentile` is no number.
+        If `x` is masked, ragged, complex, text or objects; `percentile` is no number; or `axis` or
+        `block_size` holds no integers.
     ValueError
-        If `percentile` is not from 0 to 100, or `x` is empty or not finite.
+        If `x`, or a group of it, is empty or holds an infinity, NaN alone, or any NaN unless `nan` is
+        "ignore"; `percentile` is not from 0 to 100; `axis` is out of range or names one twice; `block_size`
+        is below 1 or does not fit `axis`; `nan` is unknown; or a Histogram comes with `axis` or `block_size`.
 
     Examples
     --------

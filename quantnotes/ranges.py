@@ -151,16 +151,18 @@ def minmax_range(
     Returns
     -------
     Range
-        Two floats; or two float64 arrays of the shape of those axes; or, with `block_size`, of the shape of
-        `x` but for ``ceil(x.shape[axis] / block_size)`` along `axis`. Never widened to hold 0.
+        Its fields `rmin` and `rmax`: two floats; with `axis`, two float64 arrays of the shape of those axes;
+        with `block_size`, of the shape of `x` but for ``ceil(x.shape[axis] / block_size)`` along `axis`.
+        Never widened to hold 0.
 
     Raises
     ------
     TypeError
         If `x` is masked, ragged, complex, text or objects, or `axis` or `block_size` holds no integers.
     ValueError
-        If `x` is empty, holds an infinity, or NaN that are not to be ignored; `axis` is out of range, or
-        `block_size` is below 1 or lacks its `axis`.
+        If `x`, or a group of it, is empty or holds an infinity, NaN alone, or any NaN unless `nan` is
+        "ignore"; `axis` is out of range or names one twice; `block_size` is below 1 or does not fit `axis`;
+        or `nan` is unknown.
 
     Notes
     -----
