@@ -49,7 +49,7 @@ def run(*arguments, capsys):
 
 
 def started(*arguments, **options):
-    """Start the command as a process of its own."""
+    """Start the command as a process of its own; Ctrl-C ends it, even if the tests run in the background."""
     environment = os.environ | {"PYTHONPATH": str(ROOT)} | options.pop("env", {})
     return subprocess.Popen(
         [sys.executable, "-m", "quantnotes", "compare", *map(str, arguments)],
@@ -57,6 +57,7 @@ def started(*arguments, **options):
         stderr=subprocess.PIPE,
         text=True,
         env=environment,
+        preexec_fn=None if os.name == "nt" else lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         **options,
     )
 

@@ -61,7 +61,7 @@ def test_a_trial_is_what_the_functions_give(gelu):
 
 
 def test_the_recommendation_is_simple_and_close_to_the_best():
-    weight = compare(samples.load("query_weight"))
+    weight = compare(samples.load("dense1_weight"), bits=8)
     assert weight.trials[0].scheme == "asymmetric"
     best = weight.best()
     assert (best.scheme, best.method) == ("symmetric", "mse")
