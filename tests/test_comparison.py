@@ -558,6 +558,64 @@ def test_a_zip_that_is_no_archive_of_numpy(tmp_path):
     assert found.failed == {"text"}
 
 
+@pytest.mark.parametrize(
+    ("kind", "shape", "x", "ends", "flags"),
+    [
+        ("Conv", (4, 3, 2, 2), (1, 3, 5, 5), (1, 1), {}),
+        ("ConvTranspose", (3, 4, 2, 2), (1, 3, 5, 5), (1, 1), {}),
+        ("MatMul", (3, 4), (2, 3), (1, 1), {}),
+        ("MatMul", (2, 3, 4), (2, 5, 3), (2, 2), {}),
+        ("MatMul of W x", (4, 3), (3, 5), (0, 0), {}),
+        ("Gemm", (3, 4), (2, 3), (1, 1), {}),
+        ("Gemm", (4, 3), (2, 3), (1, 1), {"transB": 1}),
+        ("Gemm of W x", (4, 3), (3, 5), (0, 0), {}),
+        ("Gemm of W x", (3, 4), (3, 5), (0, 0), {"transA": 1}),
+        ("RNN", (1, 4, 3), (5, 2, 3), (3, 2), {"hidden_size": 4}),
+    ],
+)
+def test_the_axes_of_onnx_weights(kind, shape, x, ends, flags, tmp_path):
+    """Without one place of an axis, one output is another, or one input is not seen."""
+    onnx = pytest.importorskip("onnx")
+    helper, rng = onnx.helper, np.random.default_rng(0)
+    weight, data = rng.normal(size=shape).astype(np.float32), rng.normal(size=x).astype(np.float32)
+    kind, _, turned = kind.partition(" of ")
+    names = ["w", "x"] if turned else ["x", "w"]
+    constants = {"w": weight}
+    if kind == "RNN":
+        names, constants = [*names, "r"], {"w": weight, "r": np.zeros((1, 4, 4), np.float32)}
+    real = onnx.TensorProto.FLOAT
+
+    def model(constants):
+        graph = helper.make_graph(
+            [helper.make_node(kind, names, ["y"], **flags)],
+            "g",
+            [helper.make_tensor_value_info("x", real, x)],
+            [helper.make_tensor_value_info("y", real, None)],
+            [onnx.numpy_helper.from_array(value, name) for name, value in constants.items()],
+        )
+        return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
+
+    def run(weight, data):
+        from onnx.reference import ReferenceEvaluator
+
+        return ReferenceEvaluator(model(constants | {"w": weight})).run(["y"], {"x": data})[0]
+
+    def without(array, axis):
+        changed = array.copy()
+        np.moveaxis(changed, axis, 0)[1] = 0
+        return changed
+
+    onnx.save(model(constants), tmp_path / "m.onnx")
+    with open_tensors(tmp_path / "m.onnx") as stored:
+        (role,) = [each.role for each in stored if each.name == "w"]
+    changed = run(weight, data) != run(without(weight, role.channel_axis), data)
+    others = tuple(i for i in range(changed.ndim) if i != ends[0])
+    assert changed.any(axis=others).tolist() == [False, True, False, False]
+    np.testing.assert_allclose(
+        run(without(weight, role.input_axis), data), run(weight, without(data, ends[1])), atol=1e-6
+    )
+
+
 def test_onnx(tmp_path):
     onnx = pytest.importorskip("onnx")
     helper, numpy_helper = onnx.helper, onnx.numpy_helper
