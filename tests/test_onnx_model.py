@@ -1174,7 +1174,7 @@ def test_from_a_file_to_an_int8_file(files, capsys):
     facts = json.loads(capsys.readouterr().out)
     assert facts["agreement"] >= 0.99
     assert command("quantize", model, data, "-o", out, "--keep-float", worst) == 0
-    assert f"in float: {worst}" in capsys.readouterr().out
+    assert f"in float 1 of 3 layers: {worst}" in capsys.readouterr().out
     assert command("quantize", model, data, "-o", out, "--weights", "e4m3", "--activations", "e5m2") == 0
     kinds = {t.data_type for t in onnx.load(out).graph.initializer}
     assert {TensorProto.FLOAT8E4M3FN, TensorProto.FLOAT8E5M2} <= kinds
@@ -1234,6 +1234,62 @@ def test_ctrl_c(words, files, monkeypatch, capsys):
     assert command(words[0], "model.onnx", "data.npz", *words[1:]) == 130
     assert capsys.readouterr() == ("", "quantnotes: interrupted\n")
     assert not (files / "int8.onnx").exists()
+
+
+def test_blame_says_how_many_layers_it_has_measured(files, capsys):
+    assert command("blame", files / "model.onnx", files / "data.npz", "--json") == 0
+    printed = capsys.readouterr()
+    names = [layer.name for layer in Graph.of(onnx.load(files / "model.onnx")).layers()]
+    assert printed.err.splitlines() == [
+        f"measured {i} of 3 layers: {name}" for i, name in enumerate(names, 1)
+    ]
+    assert sorted(row["layer"] for row in json.loads(printed.out)) == sorted(names)
+
+
+@pytest.mark.parametrize("measured", [1, 2])
+def test_ctrl_c_leaves_the_layers_measured_so_far(measured, files, monkeypatch, capsys):
+    def interrupted(names):
+        yield from names[:measured]
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("quantnotes.onnx_model.command._layers", interrupted)
+    assert command("blame", files / "model.onnx", files / "data.npz", "--json") == 130
+    printed = capsys.readouterr()
+    names = [layer.name for layer in Graph.of(onnx.load(files / "model.onnx")).layers()]
+    rows = json.loads(printed.out)
+    assert {row["layer"] for row in rows} == set(names[:measured])
+    assert [row["output_db"] for row in rows] == sorted(row["output_db"] for row in rows)
+    assert printed.err == "quantnotes: interrupted\n"
+
+
+@pytest.mark.parametrize(
+    ("kept", "share", "warned"),
+    [([], 0.9, False), (["conv"], 0.7, False), (["conv"], 0.8, True), (["conv", "deep"], 0.5, True)],
+)
+def test_auto_warns_where_it_gains_little(kept, share, warned, files, monkeypatch, capsys):
+    """Over half of the layers in float, or a file of three quarters; not where all are in codes."""
+    model = onnx.load(files / "model.onnx")
+    size = om.quantize(model, om.observe(model, batches()), keep_float=kept).ByteSize()
+    unused = np.zeros(round(size / share - model.ByteSize()) // 4, np.float32)
+    model.graph.initializer.append(onnx.numpy_helper.from_array(unused, "unused"))
+    onnx.save(model, files / "model.onnx")
+    monkeypatch.setattr("quantnotes.onnx_model.command.keep_float_for", lambda *_, **__: list(kept))
+    words = ["quantize", files / "model.onnx", files / "data.npz", "-o", files / "x.onnx", "--auto", "0.5"]
+    assert command(*words) == 0
+    printed = capsys.readouterr()
+    assert (f"asks for {len(kept)} of 3 layers in float" in printed.err) == warned
+    assert (f"in float {len(kept)} of 3 layers" in printed.out) == bool(kept)
+
+
+def test_help_names_all_commands_and_the_batch(capsys):
+    for words, wanted in [
+        (["--help"], ["compare", "observe", "quantize", "blame", "report"]),
+        (["blame", "--help"], ["default: 8", "--batch 1", "scalar"]),
+    ]:
+        with pytest.raises(SystemExit):
+            command(*words)
+        printed = capsys.readouterr().out
+        assert all(word in printed for word in wanted)
 
 
 def test_json_has_no_infinity(files, capsys):

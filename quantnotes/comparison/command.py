@@ -83,6 +83,7 @@ def _parser() -> argparse.ArgumentParser:
         usage="%(prog)s compare FILE ... [options]",
         description="Try every range method, both schemes and some bit widths on the tensors of files, and "
         "recommend one. Weights may have a scale for each output, or for groups of inputs.",
+        epilog="For ONNX models, see also: quantnotes observe, quantize, blame and report, each with --help.",
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"{PROGRAM} {_VERSION}")

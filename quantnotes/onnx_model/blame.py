@@ -6,7 +6,7 @@ Not covered: layers that do harm only together with others.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -189,6 +189,11 @@ class Sensitivity:
 
     rows: tuple[LayerBlame, ...]
 
+    @classmethod
+    def of(cls, rows: Iterable[LayerBlame]) -> Sensitivity:
+        """Return the table of rows in any order, all layers or only some."""
+        return cls(tuple(sorted(rows, key=lambda row: row.output_db)))
+
     def worst(self, count: int) -> list[str]:
         """Return the names of the layers that cost most: what to pass to `keep_float`."""
         return [row.layer for row in self.rows[:count]]
@@ -257,6 +262,20 @@ def sensitivity(
     TypeError, ValueError
         As :func:`quantize`; ValueError if there are no batches, or `outputs` names none of the model.
     """
+    alone = layers_alone(model, observation, batches, outputs=outputs, progress=progress, **options)
+    return Sensitivity.of(alone)
+
+
+def layers_alone(
+    model: Model,
+    observation: Observation,
+    batches: Iterable[Batch],
+    *,
+    outputs: Collection[str] | None = None,
+    progress: Callable[[Sequence[str]], Iterable[str]] = iter,
+    **options: Any,
+) -> Iterator[LayerBlame]:
+    """Yield the rows of :func:`sensitivity` as they are measured, in the model's order."""
     graph = folded_graph(model)
     consumers = graph.consumers()
     layers = {node.name: node for node in graph.layers()}
@@ -290,25 +309,21 @@ def sensitivity(
         params = weight_params(again, nodes[name], **chosen)
         return code_ledger(again.constants[weights[name]], params).sqnr_db
 
-    rows = []
     for name in progress(list(layers)):
         tensors = list(dict.fromkeys([*scores, ends[name]]))
         both = measure(name, "both", tensors)
         only = [measure(name, parts, list(scores)) for parts in ("weights", "activations")]
-        rows.append(
-            LayerBlame(
-                name,
-                layers[name].op_type,
-                weights[name],
-                weight_db(name),
-                both[ends[name]].sqnr_db,
-                min(both[s].sqnr_db for s in scores),
-                min(only[0][s].sqnr_db for s in scores),
-                min(only[1][s].sqnr_db for s in scores),
-                _least(both[s].agreement for s in scores),
-            )
+        yield LayerBlame(
+            name,
+            layers[name].op_type,
+            weights[name],
+            weight_db(name),
+            both[ends[name]].sqnr_db,
+            min(both[s].sqnr_db for s in scores),
+            min(only[0][s].sqnr_db for s in scores),
+            min(only[1][s].sqnr_db for s in scores),
+            _least(both[s].agreement for s in scores),
         )
-    return Sensitivity(tuple(sorted(rows, key=lambda row: row.output_db)))
 
 
 # --- report -------------------------------------------------------------------------------------------------

@@ -24,15 +24,31 @@ import numpy as np
 from quantnotes.codebook import Codes
 from quantnotes.formats import E4M3, E5M2
 from quantnotes.grid import INT4, INT8, INT16, UINT8
-from quantnotes.onnx_model.blame import keep_float_for, report, sensitivity
+from quantnotes.onnx_model.blame import LayerBlame, Sensitivity, keep_float_for, layers_alone, report
 from quantnotes.onnx_model.graph import Batch, folded_graph, read, session
 from quantnotes.onnx_model.observation import Observation, observe
-from quantnotes.onnx_model.writing import quantize
+from quantnotes.onnx_model.writing import chosen_layers, quantize
 from quantnotes.tables import text_table
 
 _FLOAT8: dict[str, Codes] = {"e4m3": E4M3, "e5m2": E5M2}
 _ACTIVATIONS = {"uint8": UINT8, "int8": INT8, "int16": INT16} | _FLOAT8
 _WEIGHTS = {"int8": INT8, "int4": INT4} | _FLOAT8
+
+
+_MODEST = 0.5, 0.75  # shares of layers in float and of the float file's size; above them --auto warns
+_BATCH = (
+    "rows of data at a time (default: 8); ignored where the model states a number of rows, and where no "
+    "input has more than one"
+)
+_BLAME = (
+    "quantize each layer alone, the worst first; each is measured three times, on the first batch: "
+    "--batch 1 is quickest; after Ctrl-C, the layers so far are printed"
+)
+_DATA = (
+    "inputs of the model, .npz or .npy: an array for each, under its name, the first axis are the rows; a "
+    "scalar, an array of one row, or one of as many as the model states goes whole into every batch; where "
+    "another axis has the name of the rows, as in a state (layers, rows, values), batches have as many"
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -74,17 +90,17 @@ def _parser() -> argparse.ArgumentParser:
         made.set_defaults(run=run)
         for file, what in files.items():
             made.add_argument(file, help=what)
-        made.add_argument("--batch", type=int, default=8, metavar="N", help="rows of data at a time")
+        made.add_argument("--batch", type=int, default=8, metavar="N", help=_BATCH)
         made.add_argument("--json", action="store_true", help="print JSON")
         return made
 
     both = {
         "model": "the float model, .onnx",
-        "data": "inputs of the model, .npz or .npy; the first axis are the rows",
+        "data": _DATA,
     }
     observing = command("observe", _observe, "keep what a model's activations are", both)
     observing.add_argument("-o", "--output", help="where to keep it, .npz: for --observation")
-    blaming = command("blame", _blame, "quantize each layer alone, the worst first", both)
+    blaming = command("blame", _blame, _BLAME, both)
     quantizing = command("quantize", _quantize, "write the model in codes", both)
     quantizing.add_argument("-o", "--output", required=True, help="the file to write, .onnx")
     quantizing.add_argument(
@@ -100,7 +116,7 @@ def _parser() -> argparse.ArgumentParser:
         "report",
         _report,
         "compare a float model and a quantized one",
-        {"model": both["model"], "quantized": "what quantize wrote, .onnx", "data": both["data"]},
+        {"model": both["model"], "quantized": "what quantize wrote, .onnx", "data": _DATA},
     )
     for made in commands.choices.values():
         if made is not observing:
@@ -203,6 +219,13 @@ def _progress(things: Iterable[Any]) -> Iterator[Any]:
     return bar
 
 
+def _layers(names: Sequence[str]) -> Iterator[str]:
+    """Say on the standard error how many layers are measured."""
+    for i, name in enumerate(names, 1):
+        yield name
+        print(f"measured {i} of {len(names)} layers: {name}", file=sys.stderr, flush=True)
+
+
 def _seen(options: argparse.Namespace, batches: list[dict[str, Any]]) -> Observation:
     if getattr(options, "observation", None):
         return Observation.load(options.observation)
@@ -237,15 +260,21 @@ def _observe(options: argparse.Namespace) -> None:
 def _blame(options: argparse.Namespace) -> None:
     batches: list[Batch] = list(read_batches(options.model, options.data, options.batch))
     seen = _seen(options, list(map(dict, batches)))
-    found = sensitivity(
+    alone = layers_alone(
         options.model,
         seen,
         batches[:1],
         outputs=options.outputs,
-        progress=_progress,
+        progress=_layers,
         **_choices(options),
     )
-    print(json.dumps(found.to_dicts(), indent=1) if options.json else found)
+    rows: list[LayerBlame] = []
+    try:
+        rows.extend(alone)
+    finally:  # after Ctrl-C, those that were measured
+        if rows:
+            found = Sensitivity.of(rows)
+            print(json.dumps(found.to_dicts(), indent=1) if options.json else found)
 
 
 def _quantize(options: argparse.Namespace) -> None:
@@ -260,18 +289,33 @@ def _quantize(options: argparse.Namespace) -> None:
             batches,
             within=options.auto,
             outputs=options.outputs,
-            progress=_progress,
+            progress=_layers,
             **choices,
         )
     made = quantize(options.model, seen, keep_float=kept, **choices)
     Path(options.output).write_bytes(made.SerializeToString())
     found = report(options.model, made, batches, outputs=options.outputs)
     size, before = made.ByteSize(), read(options.model).ByteSize()  # with data that lie beside it
-    left = Counter(folded_graph(options.model).in_float())
+    graph = folded_graph(options.model)
+    left, layers = Counter(graph.in_float()), len(graph.layers())
+    in_float = layers - len(chosen_layers(graph, kept))
+    if (
+        options.auto is not None
+        and in_float
+        and (in_float / layers > _MODEST[0] or size / before >= _MODEST[1])
+    ):
+        print(
+            f"quantnotes: the agreement wanted asks for {in_float} of {layers} layers in float, and the file "
+            f"has {size / before:.0%} of its size: --auto with more percent asks for fewer, and blame tells "
+            "which layers cost most",
+            file=sys.stderr,
+        )
     facts = {
         "agreement": found.agreement,
         "sqnr_db": found.sqnr_db if math.isfinite(found.sqnr_db) else None,  # JSON has no infinity
         "keep_float": kept,
+        "layers": layers,
+        "layers_in_float": in_float,
         "no_codes": dict(left),
         "bytes": size,
         "bytes_before": before,
@@ -279,11 +323,11 @@ def _quantize(options: argparse.Namespace) -> None:
     if options.json:
         print(json.dumps(facts, indent=1))
         return
-    print(f"{options.output}: {size:,} bytes of {before:,}")
+    print(f"{options.output}: {size:,} bytes of {before:,} ({size / before:.0%})")
     print(f"on these data {100 * found.agreement:.2f} % of the decisions agree")
     print(f"at the output {found.sqnr_db:.1f} dB of SQNR")
     if kept:
-        print(f"in float: {', '.join(kept)}")
+        print(f"in float {in_float} of {layers} layers: {', '.join(kept)}")
     if left:
         print(f"always in float: {', '.join(f'{n} {kind}' for kind, n in left.items())}")
 

@@ -145,7 +145,7 @@ def quantize(
     _check_plan(plan)
     plain = activations in (UINT8, INT8) and weights.codes > 16 and not isinstance(weights, Codebook)
     graph = folded_graph(model, OPSET if plain else _WIDE)
-    chosen = _chosen(graph, keep_float)
+    chosen = chosen_layers(graph, keep_float)
     writer = _Writer(graph, plan, observation, {layer.name for layer in chosen})
     if plan.parts != "weights" and plan.block_size is None:
         if observation is None:
@@ -174,7 +174,7 @@ def _check_plan(plan: _Plan) -> None:
         raise ValueError(f"matmul_nbits needs block_size, a power of two; got {plan.block_size}")
 
 
-def _chosen(graph: Graph, keep_float: Collection[str]) -> list[onnx.NodeProto]:
+def chosen_layers(graph: Graph, keep_float: Collection[str]) -> list[onnx.NodeProto]:
     """Return the layers to quantize."""
     if isinstance(keep_float, str):
         raise TypeError(f"keep_float must be a collection of names, got the string {keep_float!r}")
