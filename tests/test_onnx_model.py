@@ -921,6 +921,31 @@ def test_a_report_of_the_same_model_is_perfect():
     assert found.sqnr_db > 90
 
 
+def test_scores_in_one_output_with_boxes_count_alone_once_they_are_outputs():
+    """As in notebook 12: what goes into the last Concat is added to the outputs, by its name alone."""
+    rng = np.random.default_rng(0)
+    model = model_of(
+        [
+            node("Conv", "x v", "boxes"),
+            node("Conv", "x w", "logits"),
+            node("Sigmoid", "logits", "scores"),
+            node("Concat", "boxes scores", "y", axis=1),
+        ],
+        {"v": 100 * rng.normal(size=(4, 6, 1)), "w": rng.normal(size=(3, 6, 1))},
+        {"x": ["n", 6, 20]},
+        ["y"],
+    )
+    data = [{"x": rng.normal(size=(4, 6, 20)).astype(np.float32)}]
+    concat = next(n for n in model.graph.node if n.op_type == "Concat")
+    model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in concat.input)
+    int8 = om.quantize(model, om.observe(model, data))
+    (scores,) = om.report(model, int8, data, outputs=["scores"]).outputs
+    wanted, got = (om.session(m).run(["scores"], data[0])[0] for m in (model, int8))
+    assert scores.agreement == np.mean((wanted > 0.5) == (got > 0.5))
+    (both,) = om.report(model, int8, data, outputs=["y"]).outputs
+    assert both.sqnr_db != pytest.approx(scores.sqnr_db, abs=0.1)
+
+
 ANSWERS = {
     "largest along an axis": (
         [node("Softmax", "s", "y", axis=1)],
