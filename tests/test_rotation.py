@@ -33,7 +33,7 @@ def test_paley_s_matrices_by_euler_s_criterion(n, q):
 
 @pytest.mark.parametrize("n", [0, -1, -12, 3, 5, 6, 10, 14, 36, 44, 100, 384 * 3])
 def test_no_such_order(n):
-    with pytest.raises(ValueError, match="power of two"):
+    with pytest.raises(ValueError, match=r"^n must be .* power of two"):
         hadamard(n)
 
 
@@ -122,6 +122,9 @@ def test_folding_is_exact(seed):
     assert none is None
     folded, bias = fold_rotation(seed, "linear", w, b)
     np.testing.assert_allclose(x @ folded.T + bias, rotate(y, seed), atol=1e-12)
+    folded, none = fold_rotation(seed, "linear", w)
+    np.testing.assert_allclose(x @ folded.T, rotate(x @ w.T, seed), atol=1e-12)
+    assert none is None
 
 
 @pytest.mark.parametrize("before", ["gelu", "silu", "hard-swish", "softmax", "sigmoid", "tanh"])
@@ -141,11 +144,12 @@ def test_nothing_passes_a_curve(before):
         (lambda: fold_rotation(0, "relu", [[1.0]]), ValueError, "mixes"),
         (lambda: fold_factors([0.0], "linear", [[1.0]]), ValueError, "positive"),
         (lambda: fold_factors([1.0, 2.0], "linear", [[1.0]]), ValueError, "shape"),
-        (lambda: fold_factors([1.0], "linear", [1.0]), ValueError, "shape"),
+        (lambda: fold_factors([1.0], "linear", [1.0]), ValueError, r"must have shape \(outputs, inputs\)"),
+        (lambda: fold_factors([1.0], "layernorm", [[1.0]]), ValueError, r"must have shape \(outputs,\)"),
         (lambda: fold_factors([1.0], "linear", [[1.0]], [1.0, 2.0]), ValueError, "shape"),
         (lambda: fold_factors([1.0], "conv", [[1.0]]), ValueError, "before"),
         (lambda: rotate(1.0), ValueError, "axis"),
-        (lambda: rotate(np.zeros((2, 3))), ValueError, "power of two"),
+        (lambda: rotate(np.zeros((2, 3))), ValueError, r"^the length of the last axis must .* power"),
         (lambda: rotate(np.zeros((2, 0))), ValueError, "power of two"),
         (lambda: rotate(["a", "b"]), TypeError, "real numbers"),
         (lambda: rotate([1.0, 2.0], seed=1.5), TypeError, "seed"),
