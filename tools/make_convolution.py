@@ -22,7 +22,6 @@ Not covered: other networks; how ranges of activations are chosen.
 from __future__ import annotations
 
 import argparse
-import csv
 import sys
 from collections.abc import Callable, Iterator
 from functools import cache
@@ -34,6 +33,7 @@ import onnx
 import text_lines
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper
+from table_files import read_rows, write_rows
 
 from quantnotes import (
     INT8_NARROW,
@@ -301,12 +301,8 @@ def main() -> int:
     for name, (rows_of, _) in TABLES.items():
         new = [row for draw in range(1 if check else DRAWS) for row in rows_of(draw)]
         if not check:
-            with (DATA / name).open("w", newline="", encoding="utf-8") as file:
-                writer = csv.DictWriter(file, list(new[0]), lineterminator="\n")
-                writer.writeheader()
-                writer.writerows(new)
-        with (DATA / name).open(newline="", encoding="utf-8") as file:
-            old = list(csv.DictReader(file))[: len(new)]
+            write_rows(DATA / name, new)
+        old = read_rows(DATA / name)[: len(new)]
         found += [f"{name}: {each}" for each in differences(new, old)]
         print(f"{name}: {len(new)} rows")
     print("\n".join(found) or "they agree with the files")

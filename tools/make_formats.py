@@ -21,7 +21,6 @@ Not covered: weights and activations together, and what a scale of another kind 
 from __future__ import annotations
 
 import argparse
-import csv
 import importlib.util
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -37,6 +36,7 @@ from make_ladder import TENSORS, TEXTS, Quantizer, Row, Run, db
 from minilm import TOOLS, Array
 from numpy.typing import ArrayLike
 from onnx import numpy_helper
+from table_files import read_rows, write_rows
 
 from quantnotes import (
     INT8,
@@ -279,12 +279,8 @@ def main() -> int:
     for name, new in zip(("formats", "formats_ladder"), tables(texts), strict=True):
         path = DATA / f"{name}.csv"
         if not check:
-            with path.open("w", newline="", encoding="utf-8") as file:
-                writer = csv.DictWriter(file, max(new, key=len), lineterminator="\n")
-                writer.writeheader()
-                writer.writerows(new)
-        with path.open(newline="", encoding="utf-8") as file:
-            kept = [row for row in csv.DictReader(file) if row["text"] in ("", LINES, *map(str, texts))]
+            write_rows(path, new)
+        kept = [row for row in read_rows(path) if row["text"] in ("", LINES, *map(str, texts))]
         found += differences(new, kept, 4)
         print(f"{name}: {len(new)} rows")
     print("\n".join(found) or "they agree with the files")

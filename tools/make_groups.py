@@ -22,7 +22,6 @@ Not covered: activations in few bits, and calibration one layer after the other.
 from __future__ import annotations
 
 import argparse
-import csv
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache, partial
@@ -34,6 +33,7 @@ import sklearn
 from make_ladder import TEXTS, db
 from minilm import TOOLS, Array, Weights
 from scipy.special import erf
+from table_files import read_rows, write_rows
 
 from quantnotes import IntGrid, QuantParams, dequantize, make_params, mse_range, quantize
 from quantnotes.formats import FLOAT16, BlockFormat
@@ -427,13 +427,9 @@ def main() -> int:
         path = DATA / f"{name}.csv"
         new = list((CHECKED if arguments.check else TABLES)[name]())
         if arguments.check:
-            with path.open(newline="", encoding="utf-8") as file:
-                found += differences(name, new, list(csv.DictReader(file)))
+            found += differences(name, new, read_rows(path))
         else:
-            with path.open("w", newline="", encoding="utf-8") as file:
-                writer = csv.DictWriter(file, new[0], lineterminator="\n")
-                writer.writeheader()
-                writer.writerows(new)
+            write_rows(path, new)
         print(f"{name}: {len(new)} rows")
     print("\n".join(found) or "no differences")
     return bool(found)

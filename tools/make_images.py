@@ -16,7 +16,6 @@ Not covered: other networks; lines that are unlike those of the test.
 from __future__ import annotations
 
 import argparse
-import csv
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,6 +23,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from table_files import read_rows, write_rows
 
 from quantnotes import samples
 from quantnotes.network import load_text_direction
@@ -98,12 +98,8 @@ def main() -> int:
         new = list(rows_of(0, METHODS[:1]))
     else:
         new = [row for draw in range(DRAWS) for row in rows_of(draw)]
-        with TABLE.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, list(new[0]), lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(new)
-    with TABLE.open(newline="", encoding="utf-8") as file:
-        found = list(differences(new, list(csv.DictReader(file))[: len(new)]))
+        write_rows(TABLE, new)
+    found = list(differences(new, read_rows(TABLE)[: len(new)]))
     print("\n".join(found) or f"{len(new)} rows agree with the file")
     return bool(found)
 

@@ -15,7 +15,6 @@ elsewhere, and the other way round.
 from __future__ import annotations
 
 import argparse
-import csv
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
@@ -23,6 +22,7 @@ from functools import partial
 import minilm
 import numpy as np
 from minilm import TOOLS, Array, Weights
+from table_files import read_rows, write_rows
 
 from quantnotes import INT8, asymmetric_params, fake_quantize, minmax_range, percentile_range
 
@@ -161,12 +161,8 @@ def main() -> int:
     new = list(rows())
     if not check:
         TABLE.parent.mkdir(exist_ok=True)
-        with TABLE.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, max(new, key=len), lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(new)
-    with TABLE.open(newline="", encoding="utf-8") as file:
-        found = list(differences(new, list(csv.DictReader(file))))
+        write_rows(TABLE, new)
+    found = list(differences(new, read_rows(TABLE)))
     print("\n".join(found) or f"{len(new)} rows agree with the file")
     return bool(found)
 

@@ -27,16 +27,15 @@ Not covered: other models, other formats.
 from __future__ import annotations
 
 import argparse
-import csv
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import minilm
 import numpy as np
 from make_ladder import db
 from minilm import TOOLS, Array, Weights
+from table_files import read_rows, write_rows
 
 from quantnotes import (
     INT8_NARROW,
@@ -323,11 +322,6 @@ def cut(model: Model, text: int, layer: int, move: Moved, end: float) -> Row:
 # --- write and compare --------------------------------------------------------------------------------------
 
 
-def read(path: Path) -> list[Row]:
-    with path.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
-
-
 def differences(new: list[Row], old: list[Row], keys: int) -> Iterator[str]:
     """Compare rows that have the same first columns; another BLAS moves a code here and there."""
     kept = {tuple(row.values())[:keys]: row for row in old}
@@ -365,12 +359,9 @@ def main() -> int:
     for name, (keys, rows) in tables.items():
         path = DATA / f"{name}.csv"
         if check:
-            found += differences(rows, read(path), keys)
+            found += differences(rows, read_rows(path), keys)
             continue
-        with path.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(rows)
+        write_rows(path, rows)
     print("\n".join(found) or f"{sum(len(rows) for _, rows in tables.values())} rows agree with the files")
     return bool(found)
 

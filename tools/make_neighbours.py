@@ -20,7 +20,6 @@ Not covered: weights, which stay in float, and other tasks.
 from __future__ import annotations
 
 import argparse
-import csv
 import sys
 from collections.abc import Callable, Iterator
 
@@ -28,6 +27,7 @@ import minilm
 import numpy as np
 from make_ladder import TENSORS, TEXTS
 from minilm import TOOLS, Array, Weights
+from table_files import read_rows, write_rows
 
 from quantnotes import IntGrid, asymmetric_params, fake_quantize, minmax_range, percentile_range
 
@@ -152,12 +152,8 @@ def main() -> int:
     check = parser.parse_args().check
     new = list(rows(BITS[:1] if check else BITS))
     if not check:
-        with TABLE.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, list(new[0]), lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(new)
-    with TABLE.open(newline="", encoding="utf-8") as file:
-        old = [row for row in csv.DictReader(file) if not check or row["bits"] in ("32", str(BITS[0]))]
+        write_rows(TABLE, new)
+    old = [row for row in read_rows(TABLE) if not check or row["bits"] in ("32", str(BITS[0]))]
     found = list(differences(new, old))
     print("\n".join(found) or f"{len(new)} rows agree with the file")
     return bool(found)

@@ -21,7 +21,6 @@ Not covered: other layers and models; `make_ladder.py` has the layers.
 from __future__ import annotations
 
 import argparse
-import csv
 import sys
 from collections.abc import Iterator
 from functools import partial
@@ -30,6 +29,7 @@ from pathlib import Path
 import minilm
 import numpy as np
 from minilm import TOOLS, Array, Weights
+from table_files import read_rows, write_rows
 
 from quantnotes import INT8, Range, asymmetric_params, fake_quantize, histogram_range, minmax_range
 
@@ -134,8 +134,7 @@ def rows(table: str, weights: Weights) -> list[Row]:
 
 def differences(new: list[Row], path: Path) -> Iterator[str]:
     """Compare with a file; another BLAS moves a code here and there."""
-    with path.open(newline="", encoding="utf-8") as file:
-        old = list(csv.DictReader(file))
+    old = read_rows(path)
     if len(new) != len(old):
         yield f"{path.name}: {len(new)} rows rebuilt, {len(old)} in the file"
         return
@@ -155,10 +154,7 @@ def main() -> int:
     for table in TABLES:
         new, path = rows(table, weights), DATA / f"{table}.csv"
         if not check:
-            with path.open("w", newline="", encoding="utf-8") as file:
-                writer = csv.DictWriter(file, new[0], lineterminator="\n")
-                writer.writeheader()
-                writer.writerows(new)
+            write_rows(path, new)
         found += list(differences(new, path))
     print("\n".join(found) or "both tables agree with the files")
     return bool(found)

@@ -13,7 +13,6 @@ a few minutes, nearly all of them to train.
 from __future__ import annotations
 
 import argparse
-import csv
 import itertools
 import sys
 from collections.abc import Iterator, Sequence
@@ -21,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from table_files import read_rows, write_rows
 
 from quantnotes import IntGrid, QuantParams
 from quantnotes.network import (
@@ -145,12 +145,8 @@ def update(name: str, new: list[Row], check: bool, few: int = ONE_OR_TWO) -> boo
     """Write a table, or compare it with the file; say whether they differ."""
     table = DATA / f"{name}.csv"
     if not check:
-        with table.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, new[0], lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(new)
-    with table.open(newline="", encoding="utf-8") as file:
-        old = list(csv.DictReader(file))
+        write_rows(table, new)
+    old = read_rows(table)
     differing = [one for one, other in itertools.zip_longest(new, old) if not same(one, other, few)]
     print(*differing, sep="\n", end="\n" if differing else "")
     print(f"{name}: {len(new) - len(differing)} of {len(new)} rows agree with the file")

@@ -21,7 +21,6 @@ Not covered: other models; how long it takes, see benchmarks/latency.py.
 from __future__ import annotations
 
 import argparse
-import csv
 import math
 import sys
 from collections.abc import Iterator
@@ -52,6 +51,7 @@ from make_convolution import (
     sqnr_db,
     with_arrays,
 )
+from table_files import read_rows, write_rows
 
 from quantnotes import IntGrid, code_ledger, entropy, fake_quantize, minmax_range, symmetric_params
 from quantnotes.network import prepare_lines
@@ -233,12 +233,8 @@ def main() -> int:
     found: list[str] = []
     for name, rows in new.items():
         if not check:
-            with (DATA / name).open("w", newline="", encoding="utf-8") as file:
-                writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
-                writer.writeheader()
-                writer.writerows(rows)
-        with (DATA / name).open(newline="", encoding="utf-8") as file:
-            old = list(csv.DictReader(file))[: len(rows)]
+            write_rows(DATA / name, rows)
+        old = read_rows(DATA / name)[: len(rows)]
         found += [f"{name}: {each}" for each in differences(rows, old)]
     print("\n".join(found) or "the tables agree with the files")
     return bool(found)
