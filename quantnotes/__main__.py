@@ -10,13 +10,41 @@ import sys
 from collections.abc import Sequence
 
 OF_MODELS = ("observe", "blame", "quantize", "report")  # these need the packages onnx and onnxruntime
+HELP = """\
+usage: quantnotes COMMAND FILE ... [options]
+
+commands, each with its own --help:
+  compare   try every range method on the tensors of files, and recommend one
+
+and for ONNX models:
+  observe   keep what a model's activations are
+  quantize  write the model in codes
+  report    compare a float model and a quantized one
+  blame     quantize each layer alone, the worst first
+
+options:
+  --version  show the version number
+"""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command and return its exit code, also where it is interrupted before it begins."""
+    """Run the command and return its exit code, also where it is interrupted before it begins.
+
+    Raises
+    ------
+    SystemExit
+        With 2 if the command or its arguments are wrong, with 0 after the ``--help`` of a command.
+    """
     given = sys.argv[1:] if arguments is None else list(arguments)
-    if given and given[0] in OF_MODELS:
-        return _of_models(given)
+    if given[:1] in (["-h"], ["--help"]):
+        print(HELP, end="")
+        return 0
+    if given[:1] != ["compare"] and not "".join(given[:1]).startswith("-"):
+        if given and given[0] in OF_MODELS:
+            return _of_models(given)
+        print(HELP, file=sys.stderr)
+        print("quantnotes: no command", *map(repr, given[:1]), file=sys.stderr)
+        raise SystemExit(2)
     try:
         from quantnotes.comparison import command
     except KeyboardInterrupt:

@@ -17,7 +17,7 @@ from safetensors.numpy import save_file
 
 import quantnotes
 from quantnotes import compare
-from quantnotes.__main__ import main
+from quantnotes.__main__ import OF_MODELS, main
 from quantnotes.comparison import command, survey
 from quantnotes.comparison.rows import COLUMNS, TextWriter
 
@@ -224,6 +224,23 @@ def test_version(capsys):
         main(["--version"])
     assert stop.value.code == 0
     assert capsys.readouterr().out == f"quantnotes {quantnotes.__version__}\n"
+
+
+@pytest.mark.parametrize("option", ["-h", "--help"])
+def test_help_names_every_command(option, capsys):
+    assert main([option]) == 0
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert {words[0] for words in lines if words} >= {"compare", *OF_MODELS, "--version"}
+
+
+@pytest.mark.parametrize(("arguments", "message"), [([], "no command"), (["compress", "x"], "'compress'")])
+def test_no_such_command(arguments, message, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(arguments)
+    assert stop.value.code == 2
+    printed = capsys.readouterr().err
+    assert message in printed
+    assert all(name in printed for name in OF_MODELS)
 
 
 @pytest.mark.parametrize(
