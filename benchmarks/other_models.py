@@ -3,11 +3,12 @@
     python -m pip install -e ".[onnx]"
     python benchmarks/other_models.py MODEL.onnx CALIBRATION.npz TEST.npz [--batch 8]
 
-One line for each way: whether the answers on TEST agree with the float model's, SQNR at the outputs as they
-are, seconds and memory from the float file to the int8 file, and the file's size. Every way runs in a process
-of its own. Seconds are the processor's, of all threads, which a busy machine hardly changes. Memory is the
-largest that the process had above what it had with the packages loaded and the data read, as Linux counts
-it. The file is read back and run by ONNX Runtime with its default options.
+One line for each way: whether the answers agree with the float model's and SQNR at the outputs as they are,
+first on CALIBRATION, by which one may pick a way, then on TEST, which no way has seen; seconds and memory
+from the float file to the int8 file, and the file's size. Every way runs in a process of its own. Seconds
+are the processor's, of all threads, which a busy machine hardly changes. Memory is the largest that the
+process had above what it had with the packages loaded and the data read, as Linux counts it. The file is read
+back and run by ONNX Runtime with its default options.
 
 ONNX Runtime's quantizer gets uint8 activations and int8 weights, as ours: MinMax, Percentile and Entropy, one
 scale for each weight or one for each channel, with and without its preparation step, all nodes that it knows
@@ -65,7 +66,7 @@ THEIRS = list(
         ("", "prepared", "layers", "prepared layers"),
     )
 )
-HEAD = ("", "agree, %", "SQNR, dB", "seconds", "MB", "file, KB")
+HEAD = ("", "seen: agree, %", "SQNR, dB", "test: agree, %", "SQNR, dB", "seconds", "MB", "file, KB")
 MEGABYTE = 1 << 20
 
 
@@ -171,13 +172,16 @@ def one(arguments: argparse.Namespace) -> dict[str, Any]:
         out = str(Path(folder) / "int8.onnx")
         maker = ours if words[0] == "ours" else theirs
         seconds, grown = measure(lambda: maker(model, batches, out, *words[1:]))
-        test = read_batches(model, arguments.test, arguments.batch)
+        inputs = [batches, read_batches(model, arguments.test, arguments.batch)]
         if not Path(arguments.wanted).exists():
-            Path(arguments.wanted).write_bytes(pickle.dumps(run(model, test)))
+            Path(arguments.wanted).write_bytes(pickle.dumps([run(model, some) for some in inputs]))
         wanted = pickle.loads(Path(arguments.wanted).read_bytes())  # of another way
-        share, decibels = compare(model, arguments.outputs, wanted, run(out, test))
+        scores = [
+            compare(model, arguments.outputs, expected, run(out, some))
+            for expected, some in zip(wanted, inputs, strict=True)
+        ]
         size = Path(out).stat().st_size
-    return {"agree": share, "db": decibels, "seconds": seconds, "bytes": grown, "size": size}
+    return {"scores": scores, "seconds": seconds, "bytes": grown, "size": size}
 
 
 def line(way: str, arguments: argparse.Namespace, wanted: str) -> tuple[str, ...]:
@@ -194,8 +198,9 @@ def line(way: str, arguments: argparse.Namespace, wanted: str) -> tuple[str, ...
         last = (done.stderr.strip() or f"exit code {done.returncode}").splitlines()[-1]
         return name, last[:60], *[""] * (len(HEAD) - 2)
     row = json.loads(done.stdout.splitlines()[-1])
-    numbers = f"{100 * row['agree']:.2f}", f"{row['db']:.1f}", f"{row['seconds']:.1f}"
-    return name, *numbers, f"{row['bytes'] / MEGABYTE:.0f}", f"{row['size'] / 1000:.0f}"
+    scores = [text for share, db in row["scores"] for text in (f"{100 * share:.2f}", f"{db:.1f}")]
+    costs = f"{row['seconds']:.1f}", f"{row['bytes'] / MEGABYTE:.0f}", f"{row['size'] / 1000:.0f}"
+    return name, *scores, *costs
 
 
 def main() -> None:
