@@ -98,7 +98,7 @@ def entropy_range(
     always be clipped there. So clips that leave fewer values inside than said above are not tried, and a
     hundred values or fewer (20, on grids of 4 bits) are never clipped.
 
-    On every sample of this package the signal-to-noise ratio at 8 bits is at least that of ONNX Runtime's
+    On no sample of this package is the signal-to-noise ratio at 8 bits 0.01 dB below that of ONNX Runtime's
     collector with 2048 bins and 128 levels.
 
     Values that are exactly 0 are left out: code Z stands for them exactly, whatever the clip. Counted in the
