@@ -2,6 +2,8 @@
 
 import json
 import re
+import subprocess
+import tarfile
 
 import pytest
 import site_pages
@@ -134,13 +136,23 @@ def test_a_link_to_a_cell_finds_its_label():
     assert any(source.startswith("(cell-00-009)=\n") for source in sources(site_pages.page_of(PATHS[0])))
 
 
-@pytest.mark.parametrize(
-    ("place", "words"),
-    [(None, "not known"), ("some/where", "$ git clone https://github.com/some/where.git\n$ cd where\n")],
-)
-def test_how_to_get_a_copy(place, words, monkeypatch):
+@pytest.mark.parametrize("place", [None, "some/where"])
+def test_how_to_get_a_copy(place, monkeypatch):
     monkeypatch.setattr(site_pages, "repository", lambda: place)
-    assert words in site_pages.filled("[[copy]]")
+    text = site_pages.filled("[[copy]]")
+    assert f"$ tar xzf {site_pages.ARCHIVE}\n$ cd quantnotes\n" in text
+    assert ("$ git clone https://github.com/some/where.git\n$ cd where\n" in text) == (place is not None)
+
+
+def test_the_archive_holds_the_repository(tmp_path):
+    command = ["git", "-C", str(site_pages.ROOT), "ls-files", "--cached", "--others", "--exclude-standard"]
+    listed = subprocess.run(command, capture_output=True, text=True)
+    if listed.returncode:
+        pytest.skip("this is no clone")
+    site_pages.write_archive(tmp_path / "a.tar.gz")
+    with tarfile.open(tmp_path / "a.tar.gz") as archive:
+        files = {entry.name for entry in archive.getmembers() if entry.isfile()}
+    assert files == {f"quantnotes/{name}" for name in listed.stdout.splitlines()}
 
 
 def test_lists_made_from_notebooks(tmp_path, monkeypatch):

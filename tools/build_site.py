@@ -1,7 +1,6 @@
 """Build the site into `site/_build/html`: the pages by Sphinx, and the notebooks' kernel for the browser.
 
-python tools/build_site.py           everything
-python tools/build_site.py --pages   the pages alone
+python tools/build_site.py           the site
 python tools/build_site.py --test    with a copy of Pyodide in any case, where one can be had
 
 PYODIDE=FOLDER|ARCHIVE|WHEEL serves that copy of Pyodide; REPOSITORY=OWNER/NAME is where the repository is on
@@ -72,8 +71,7 @@ def main(*arguments: str) -> int:
     pyodide = os.environ.get("PYODIDE") or (fetched(BUILD / "pyodide") if "--test" in arguments else None)
     try:
         build_pages()
-        if "--pages" not in arguments:
-            site_lite.build(HTML, BUILD / "lite", Path(pyodide).resolve() if pyodide else None)
+        site_lite.build(HTML, BUILD / "lite", Path(pyodide).resolve() if pyodide else None)
     except (ValueError, subprocess.CalledProcessError) as error:
         print(error, file=sys.stderr)
         return 1

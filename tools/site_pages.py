@@ -14,6 +14,7 @@ import json
 import os
 import re
 import shutil
+import tarfile
 from collections.abc import Callable, Iterator
 from itertools import takewhile
 from pathlib import Path
@@ -28,6 +29,8 @@ ROOT = Path(__file__).parent.parent
 NOTEBOOKS = ROOT / "notebooks"
 PAGES = ROOT / "site"
 
+ARCHIVE = "quantnotes.tar.gz"  # the repository, for readers of the site
+LEFTOVERS = re.compile(r"\.(?!ci$|github$|gitignore$).*|__pycache__|_?build|dist|mutants|.*\.egg-info")
 FIRST_VISIT = 40  # megabytes that the browser loads until the first cell has run, as measured
 
 BINDER = r"\[Binder\]\((?:\.\./)*README\.md#binder\)"
@@ -387,15 +390,25 @@ def reports() -> str:
 
 
 def copying() -> str:
-    """Return how to get a copy of the repository, or that nobody has said where it is."""
-    where = repository()
-    if not where:
-        return (
-            "The address of the repository is not known here: this site was built from a copy without "
-            "a remote on GitHub. Take a copy from where you have the site."
-        )
-    name = where.partition("/")[2]
-    return f"```console\n$ git clone https://github.com/{where}.git\n$ cd {name}\n```"
+    """Return how to get a copy of the repository: an archive on this site, git where the address is known."""
+    text = f"Download [the repository]({ARCHIVE}) and unpack it:\n\n"
+    text += f"```console\n$ tar xzf {ARCHIVE}\n$ cd quantnotes\n```"
+    if where := repository():
+        clone = f"$ git clone https://github.com/{where}.git\n$ cd {where.partition('/')[2]}"
+        text += f"\n\nOr with git:\n\n```console\n{clone}\n```"
+    return text
+
+
+def write_archive(file: Path) -> None:
+    """Write the repository as an archive, but for what tools leave behind."""
+
+    def kept(entry: tarfile.TarInfo) -> tarfile.TarInfo | None:
+        entry.uid = entry.gid = 0
+        entry.uname = entry.gname = ""
+        return None if LEFTOVERS.fullmatch(Path(entry.name).name) else entry
+
+    with tarfile.open(file, "w:gz") as archive:
+        archive.add(ROOT, "quantnotes", filter=kept)
 
 
 def note_minutes() -> str:
@@ -454,6 +467,7 @@ def lay_out(folder: Path) -> None:
         (folder / "notebooks" / path.name).write_text(text, encoding="utf-8")
     (folder / "notebooks" / "index.md").write_text(contents(), encoding="utf-8")
     shutil.copytree(NOTEBOOKS / "images", folder / "notebooks" / "images")
+    write_archive(folder / ARCHIVE)
     shutil.copy(ROOT / "quantnotes" / "samples" / "README.md", folder / "samples.md")
     shutil.copytree(ROOT / "quantnotes" / "samples" / "licenses", folder / "licenses")
     for subject in SUBJECTS:
