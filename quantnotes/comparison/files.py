@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import shutil
 import struct
 import tempfile
 import zipfile
@@ -19,12 +20,12 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from quantnotes.comparison.roles import Role, onnx_roles
+from quantnotes.comparison.roles import Role, onnx_tensors
 
 Array = NDArray[Any]
 
@@ -48,22 +49,36 @@ class Stored:
         As in the file; of a ``.npy`` file its stem.
     shape : tuple of int
         Empty where it is unknown.
-    read : callable
-        Returns the array, a view of the file where possible. `NotCompared` if it holds no floats,
-        ValueError if it cannot be read.
+    values : callable
+        Returns the array, a view of the file where possible, or raises: see :meth:`read`.
     role : Role, optional
         What the file says the tensor is for.
     """
 
     name: str
     shape: tuple[int, ...]
-    read: Callable[[], Array]
+    values: Callable[[], Array]
     role: Role | None = None
 
     @property
     def size(self) -> int:
         """Number of values."""
         return math.prod(self.shape)
+
+    def read(self) -> Array:
+        """Return the array, a view of the file where possible.
+
+        Raises
+        ------
+        NotCompared
+            If it holds no floats.
+        ValueError
+            If it cannot be read.
+        ModuleNotFoundError
+            If it holds bfloat16, and the package for that is missing.
+        """
+        with _readable():
+            return self.values()
 
 
 @dataclass(frozen=True)
@@ -161,57 +176,36 @@ def _readable(name: str = "") -> Iterator[None]:
 # --- NumPy --------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class _Layout:
+class _Header(NamedTuple):
     """What the header of a NumPy file says, and how many bytes it takes."""
 
     dtype: np.dtype[Any]
     shape: tuple[int, ...]
-    fortran: bool
-    header: int
+    order: Literal["C", "F"]
+    length: int
 
-    @classmethod
-    def of(cls, file: IO[bytes]) -> _Layout:
-        try:
-            version = np.lib.format.read_magic(file)
-        except ValueError:
-            raise ValueError("it is no NumPy file") from None
-        read = (
-            np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-        )
-        shape, fortran, dtype = read(file)
-        return cls(dtype, shape, fortran, file.tell())
 
-    @property
-    def nbytes(self) -> int:
-        return math.prod(self.shape) * self.dtype.itemsize
-
-    def check(self, available: int) -> None:
-        """Raise if the values are not for comparing, or are not all there."""
-        if self.dtype.hasobject:
-            raise ValueError("it holds Python objects")
-        if available < self.header + self.nbytes:
-            raise ValueError(f"{self.nbytes} bytes of values expected, {available - self.header} found")
-
-    def map(self, file: Any, start: int) -> Array:
-        """Map the values, which begin `start` bytes after the beginning of the file."""
-        if not self.nbytes:
-            return np.empty(self.shape, self.dtype)
-        order: Any = "F" if self.fortran else "C"
-        return np.memmap(file, self.dtype, "r", start, self.shape, order)
+def _header(file: IO[bytes], size: int) -> _Header:
+    """Read the header of a NumPy file of `size` bytes; ValueError if what follows is not for comparing."""
+    try:
+        version = np.lib.format.read_magic(file)
+    except ValueError:
+        raise ValueError("it is no NumPy file") from None
+    first = version == (1, 0)
+    read = np.lib.format.read_array_header_1_0 if first else np.lib.format.read_array_header_2_0
+    shape, fortran, dtype = read(file)
+    wanted, found = math.prod(shape) * dtype.itemsize, size - file.tell()
+    if dtype.hasobject:
+        raise ValueError("it holds Python objects")
+    if found < wanted:
+        raise ValueError(f"{wanted} bytes of values expected, {found} found")
+    return _Header(dtype, shape, "F" if fortran else "C", file.tell())
 
 
 def _npy_file(place: Path, stack: ExitStack) -> list[Stored]:
     with place.open("rb") as file:
-        layout = _Layout.of(file)
-    layout.check(place.stat().st_size)
-
-    def read() -> Array:
-        _only_floats(layout.dtype)
-        with _readable():
-            return _reals(layout.map(place, layout.header))
-
-    return [Stored(place.stem, layout.shape, read)]
+        dtype, shape, order, length = _header(file, place.stat().st_size)
+    return [Stored(place.stem, shape, partial(_mapped, place, dtype, shape, length, order))]
 
 
 def _npz_file(place: Path, stack: ExitStack) -> list[Stored]:
@@ -220,51 +214,38 @@ def _npz_file(place: Path, stack: ExitStack) -> list[Stored]:
 
 
 def _member(place: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Stored:
-    if not info.filename.lower().endswith(".npy"):
-        return Stored(info.filename, (), partial(_refuse, NotCompared("is no array")))
-    name = info.filename[: -len(".npy")]
-    try:
+    is_array = info.filename.lower().endswith(".npy")
+
+    def header() -> _Header:
+        if not is_array:
+            raise NotCompared("is no array")
         with archive.open(info) as file:
-            layout = _Layout.of(file)
-        layout.check(info.file_size)
-    except Exception as error:
-        return Stored(
-            name, (), partial(_refuse, ValueError(f"cannot be read: {error or type(error).__name__}"))
-        )
+            return _header(file, info.file_size)
 
-    def read() -> Array:
-        _only_floats(layout.dtype)
-        with _readable():
-            return _reals(_unpacked(place, archive, info, layout))
-
-    return Stored(name, layout.shape, read)
+    try:
+        shape = header().shape
+    except Exception:  # said where the values are read
+        shape = ()
+    name = info.filename[: -len(".npy")] if is_array else info.filename
+    return Stored(name, shape, lambda: _unpacked(place, archive, info, header()))
 
 
-def _refuse(error: ValueError) -> Array:
-    raise error
-
-
-def _unpacked(place: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo, layout: _Layout) -> Array:
+def _unpacked(place: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo, header: _Header) -> Array:
     """Return the array of a member; every byte has been read, so that its checksum is known to be right."""
-    stored = info.compress_type == zipfile.ZIP_STORED
-    with ExitStack() as stack:
-        member = stack.enter_context(archive.open(info))
-        into: IO[bytes] | None = None
-        if not stored and layout.nbytes > _IN_MEMORY:
-            into = stack.enter_context(tempfile.TemporaryFile())
-        kept = bytearray()
-        while piece := member.read(_SLICE):
-            if into is not None:
-                into.write(piece)
-            elif not stored:
-                kept += piece
-        if into is not None:
-            into.flush()
-            return layout.map(into, layout.header)
-        if stored:
-            return layout.map(place, _start(archive, info) + layout.header)
-    values = np.frombuffer(kept, layout.dtype, math.prod(layout.shape), layout.header)
-    return values.reshape(layout.shape, order="F" if layout.fortran else "C")
+    kind, shape, order, length = header
+    dtype = _real(kind)
+    with archive.open(info) as member:
+        if info.compress_type == zipfile.ZIP_STORED:
+            while member.read(_SLICE):
+                pass
+            return _mapped(place, dtype, shape, _start(archive, info) + length, order)
+        if info.file_size <= _IN_MEMORY:
+            values = np.frombuffer(member.read(), dtype, math.prod(shape), length)
+            return values.reshape(shape, order=order)
+        with tempfile.TemporaryFile() as unpacked:
+            shutil.copyfileobj(member, unpacked, _SLICE)
+            unpacked.flush()
+            return _mapped(unpacked, dtype, shape, length, order)
 
 
 def _start(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> int:
@@ -292,25 +273,12 @@ def _safetensors_file(place: Path, stack: ExitStack) -> list[Stored]:
         (length,) = struct.unpack("<Q", raw.read(8))
         header = json.loads(raw.read(length))
 
-    def read(entry: dict[str, Any]) -> Array:
-        begin, end = entry["data_offsets"]
-        return _decoded(entry["dtype"], entry["shape"], place, 8 + length + begin, end - begin)
+    def stored(name: str) -> Stored:
+        entry = header[name]
+        shape, start = tuple(entry["shape"]), 8 + length + entry["data_offsets"][0]
+        return Stored(name, shape, partial(_mapped, place, entry["dtype"], shape, start))
 
-    return [Stored(name, tuple(header[name]["shape"]), partial(read, header[name])) for name in names]
-
-
-_TYPES = {"F16": "<f2", "F32": "<f4", "F64": "<f8", "BF16": "<u2"}
-
-
-def _decoded(kind: str, shape: list[int], place: Path, start: int, length: int) -> Array:
-    """Map the values of a type that safetensors names."""
-    if kind not in _TYPES:
-        raise _no_floats(kind)
-    dtype = np.dtype(_TYPES[kind])
-    if length != math.prod(shape) * dtype.itemsize:
-        raise ValueError(f"{math.prod(shape)} values of {kind} expected in {length} bytes")
-    values = _Layout(dtype, tuple(shape), False, 0).map(place, start)
-    return values.view(_bfloat16()) if kind == "BF16" else values
+    return [stored(name) for name in names]
 
 
 # --- ONNX ---------------------------------------------------------------------------------------------------
@@ -324,45 +292,29 @@ def _onnx_file(place: Path, stack: ExitStack) -> list[Stored]:
             'an .onnx file needs the package onnx: pip install "quantnotes[onnx]"', name="onnx"
         ) from None
     model = onnx.load(place, load_external_data=False)
-    roles = onnx_roles(model.graph)
 
-    def read(tensor: Any) -> Array:
+    def values(tensor: Any) -> Array:
         kind = onnx.TensorProto.DataType.Name(tensor.data_type)
-        if kind not in _ONNX_TYPES:
-            raise _no_floats(kind)
-        with _readable():
-            if tensor.data_location == onnx.TensorProto.EXTERNAL:
-                where = {entry.key: entry.value for entry in tensor.external_data}
-                file = where["location"]
-                if Path(file).name != file or "\\" in file:
-                    raise ValueError("its values are in a file outside the model's folder")
-                size = (place.parent / file).stat().st_size
-                start = int(where.get("offset", 0))
-                length = int(where.get("length", size - start))
-                if start < 0 or length < 0 or start + length > size:
-                    raise ValueError(f"{file} ends before its values do")
-                return _decoded(_ONNX_TYPES[kind], list(tensor.dims), place.parent / file, start, length)
-            return _reals(np.asarray(onnx.numpy_helper.to_array(tensor)))
+        dtype, shape = _real(kind), tuple(tensor.dims)
+        if tensor.data_location != onnx.TensorProto.EXTERNAL:
+            return np.asarray(onnx.numpy_helper.to_array(tensor))
+        where = {entry.key: entry.value for entry in tensor.external_data}
+        file = where["location"]
+        if Path(file).name != file or "\\" in file:
+            raise ValueError("its values are in a file outside the model's folder")
+        size = (place.parent / file).stat().st_size
+        start = int(where.get("offset", 0))
+        length = int(where.get("length", size - start))
+        if start < 0 or length < 0 or start + length > size:
+            raise ValueError(f"{file} ends before its values do")
+        if length != math.prod(shape) * dtype.itemsize:
+            raise ValueError(f"{math.prod(shape)} values of {kind} expected in {length} bytes")
+        return _mapped(place.parent / file, dtype, shape, start)
 
     return [
-        Stored(name, tuple(tensor.dims), partial(read, tensor), roles.get(name))
-        for name, tensor in _initializers(model.graph)
+        Stored(name, tuple(tensor.dims), partial(values, tensor), role)
+        for name, tensor, role in onnx_tensors(model.graph)
     ]
-
-
-_ONNX_TYPES = {"FLOAT": "F32", "FLOAT16": "F16", "DOUBLE": "F64", "BFLOAT16": "BF16"}
-
-
-def _initializers(graph: Any) -> Iterator[tuple[str, Any]]:
-    """Yield the names and tensors of a graph, those of its constants and of its branches among them."""
-    for tensor in graph.initializer:
-        yield tensor.name, tensor
-    for node in graph.node:
-        for attribute in node.attribute:
-            if node.op_type == "Constant" and attribute.HasField("t"):
-                yield node.output[0], attribute.t
-            for branch in [*([attribute.g] if attribute.HasField("g") else []), *attribute.graphs]:
-                yield from _initializers(branch)
 
 
 _READERS: dict[str, Callable[[Path, ExitStack], list[Stored]]] = {
@@ -375,34 +327,41 @@ _READERS: dict[str, Callable[[Path, ExitStack], list[Stored]]] = {
 
 # --- types --------------------------------------------------------------------------------------------------
 
-
-def _bfloat16() -> np.dtype[Any]:
-    try:
-        import ml_dtypes
-    except ModuleNotFoundError:
-        raise ValueError('holds bfloat16: pip install "quantnotes[cli]" to read it') from None
-    found: np.dtype[Any] = np.dtype(ml_dtypes.bfloat16)
-    return found
+_TYPES = {  # the names of safetensors, and those of ONNX
+    **{"F16": "<f2", "F32": "<f4", "F64": "<f8", "BF16": "V2"},
+    **{"FLOAT16": "<f2", "FLOAT": "<f4", "DOUBLE": "<f8", "BFLOAT16": "V2"},
+}
 
 
-def _only_floats(dtype: np.dtype[Any]) -> None:
-    """Raise unless `dtype` is compared. NumPy writes bfloat16, and no other type of two bytes, as V2."""
+def _real(kind: str | np.dtype[Any]) -> np.dtype[Any]:
+    """Return the type that a file names, NotCompared if it is none of floats.
+
+    NumPy writes bfloat16, and no other type of two bytes, as V2.
+    """
+    dtype: np.dtype[Any] = np.dtype(_TYPES.get(kind, "O")) if isinstance(kind, str) else kind
+    if dtype.name == "bfloat16" or (dtype.kind == "V" and dtype.itemsize == 2 and dtype.names is None):
+        try:
+            import ml_dtypes
+        except ModuleNotFoundError:
+            raise ModuleNotFoundError(
+                'holds bfloat16: pip install "quantnotes[cli]" to read it', name="ml_dtypes"
+            ) from None
+        dtype = np.dtype(ml_dtypes.bfloat16)
+        return dtype
     if dtype.kind == "f" and dtype.itemsize <= 8:
-        return
-    if _is_bfloat16(dtype):
-        _bfloat16()
-        return
-    raise _no_floats(str(dtype))
+        return dtype
+    raise NotCompared(f"holds {kind}: only float16, bfloat16, float32 and float64 are compared")
 
 
-def _is_bfloat16(dtype: np.dtype[Any]) -> bool:
-    return dtype.name == "bfloat16" or (dtype.kind == "V" and dtype.itemsize == 2 and dtype.names is None)
-
-
-def _reals(x: Array) -> Array:
-    _only_floats(x.dtype)
-    return x.view(_bfloat16()) if x.dtype.kind == "V" and x.dtype.name != "bfloat16" else x
-
-
-def _no_floats(dtype: str) -> NotCompared:
-    return NotCompared(f"holds {dtype}: only float16, bfloat16, float32 and float64 are compared")
+def _mapped(
+    file: Any,
+    kind: str | np.dtype[Any],
+    shape: tuple[int, ...],
+    start: int,
+    order: Literal["C", "F"] = "C",
+) -> Array:
+    """Map values to memory that begin `start` bytes after the beginning of a file."""
+    dtype = _real(kind)
+    if not math.prod(shape):
+        return np.empty(shape, dtype)  # nothing cannot be mapped
+    return np.memmap(file, dtype, "r", start, shape, order)

@@ -8,6 +8,7 @@ Not covered: what a tensor is for where nothing says so; it is compared with one
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -108,22 +109,29 @@ def role_by_name(name: str, ndim: int, ending: str) -> Role:
     return _weight(0, _OUT_IN)
 
 
-def onnx_roles(graph: Any) -> dict[str, Role]:
-    """Return the roles of the tensors that a node of an ONNX graph uses as its weight, by their names."""
+def onnx_tensors(graph: Any) -> Iterator[tuple[str, Any, Role | None]]:
+    """Yield the names, tensors and roles of an ONNX graph's initializers and constants; then its branches'.
+
+    A tensor has a role if a node of the same graph uses it as its weight.
+    """
+    tensors = {tensor.name: tensor for tensor in graph.initializer}
+    branches: list[Any] = []
     roles: dict[str, Role] = {}
-    ranks = {tensor.name: len(tensor.dims) for tensor in graph.initializer}
     for node in graph.node:
         for attribute in node.attribute:
-            for branch in [*([attribute.g] if attribute.HasField("g") else []), *attribute.graphs]:
-                roles |= onnx_roles(branch)
+            branches += [*([attribute.g] if attribute.HasField("g") else []), *attribute.graphs]
             if node.op_type == "Constant" and attribute.HasField("t"):
-                ranks[node.output[0]] = len(attribute.t.dims)
+                tensors[node.output[0]] = attribute.t
         flags = {attribute.name: attribute.i for attribute in node.attribute}
         for place, name in enumerate(node.input):
-            axes = _onnx_axes(node.op_type, place, ranks.get(name, 0), flags)
+            ndim = len(tensors[name].dims) if name in tensors else 0
+            axes = _onnx_axes(node.op_type, place, ndim, flags)
             if axes is not None:
                 roles[name] = Role("weight", *axes, f"the outputs of {node.op_type}")
-    return roles
+    for name, tensor in tensors.items():
+        yield name, tensor, roles.get(name)
+    for branch in branches:
+        yield from onnx_tensors(branch)
 
 
 def _onnx_axes(kind: str, place: int, ndim: int, flags: dict[str, int]) -> tuple[int, int] | None:

@@ -310,7 +310,7 @@ def _outcome(
         return Outcome(label, name, x.shape, found)
     except NotCompared as error:
         return Outcome(label, name, shape, why=str(error))
-    except ValueError as error:
+    except (ValueError, ModuleNotFoundError) as error:
         return Outcome(label, name, shape, why=str(error), failed=True)
     except MemoryError:
         return Outcome(label, name, shape, why="does not fit in memory", failed=True)
