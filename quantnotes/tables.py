@@ -59,6 +59,26 @@ def html_table(
     return f"<table>{above}{''.join(row(cells, head and not i) for i, cells in enumerate(rows))}</table>"
 
 
+class Printed:
+    """A table whose first row is its head, and notes below: as text, and as HTML in a notebook."""
+
+    def _rows(self) -> Sequence[tuple[str, ...]]:
+        raise NotImplementedError
+
+    def _notes(self) -> Sequence[str]:
+        return ()
+
+    def __str__(self) -> str:
+        notes = self._notes()
+        return "\n".join([text_table(self._rows(), right=True), *[""] * bool(notes), *notes])
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        words = "".join(f"<p>{html.escape(note)}</p>" for note in self._notes())
+        return html_table(self._rows(), head=True, right=True) + words
+
+
 def _marks(right: bool | Sequence[bool], columns: int) -> Sequence[bool]:
     """Return which columns stand to the right."""
     return [right and i > 0 for i in range(columns)] if isinstance(right, bool) else right

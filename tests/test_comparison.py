@@ -346,6 +346,8 @@ def test_the_rest_is_what_lies_within_half_of_the_largest():
     tail = compare([*range(-50, 51), 1000.0, -900.0, 800.0, 700.0]).tail
     assert (tail.count, tail.rest) == (4, 50.0)
     assert tail.largest == (((101,), 1000.0), ((102,), -900.0), ((103,), 800.0))
+    half = compare([4.0, 2.0, -4.0, 1.0]).tail
+    assert (half.count, half.rest, half.largest) == (2, 2.0, (((0,), 4.0), ((2,), -4.0)))
     same = compare([3.0] * 5).tail
     assert (same.count, same.rest, same.largest[0]) == (5, 0.0, ((0,), 3.0))
 

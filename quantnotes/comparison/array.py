@@ -9,10 +9,10 @@ Not covered: files, see :mod:`quantnotes.comparison.survey`.
 
 from __future__ import annotations
 
-import html
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -22,14 +22,14 @@ from quantnotes import kernels
 from quantnotes.calibration import METHODS, choose_range, make_params
 from quantnotes.checks import as_real, compute_type, nan_error, some_finite_data
 from quantnotes.codebook import Codebook, Codes
-from quantnotes.comparison.roles import UNKNOWN, Role, given_role
+from quantnotes.comparison.roles import GIVEN, UNKNOWN, Role, given_role
 from quantnotes.granularity import Granularity
-from quantnotes.grid import IntGrid
+from quantnotes.grid import INT8, IntGrid
 from quantnotes.histogram import Histogram
 from quantnotes.mapping import QuantParams
 from quantnotes.ranges import Range, Scheme, minmax_range
 from quantnotes.saturation import CodeLedger, code_ledger
-from quantnotes.tables import html_table, percent, text_table
+from quantnotes.tables import Printed, percent
 
 Array = NDArray[Any]
 
@@ -143,7 +143,7 @@ class Tail:
 
 
 @dataclass(frozen=True, repr=False)
-class Comparison:
+class Comparison(Printed):
     """What `compare` found. Prints as a table with a recommendation, and renders as HTML in a notebook.
 
     Attributes
@@ -196,9 +196,8 @@ class Comparison:
             width = trial.params.grid if trial.form else trial.bits
             if (width, trial.scheme, trial.method, *scales) == (bits, scheme, method, axis, block_size):
                 return trial
-        finer = (
-            "" if axis is None else f", axis {axis}" + (f", block_size {block_size}" if block_size else "")
-        )
+        finer = "" if axis is None else f", axis {axis}"
+        finer += "" if block_size is None else f", block_size {block_size}"
         raise ValueError(f"there is no trial of {bits!r} bits, {scheme}, {method}{finer}")
 
     @property
@@ -242,8 +241,8 @@ class Comparison:
     @property
     def recommendation(self) -> str:
         """What to use, in words, and what the tensor alone cannot tell."""
-        lines = [self._choice(bits) for bits in self.bits]
-        return "\n".join([*lines, *self._axis(), *self._finer(), *self._tail()])
+        lines = [*map(self._choice, self.bits), self._axis(), self._finer(), self._tail()]
+        return "\n".join(filter(None, lines))
 
     def _choice(self, bits: int) -> str:
         best, top = self.best(bits), next(trial for trial in self.trials if trial.bits == bits)
@@ -269,42 +268,41 @@ class Comparison:
         each = sorted(found.values(), key=lambda trial: trial._fineness, reverse=True)
         return [f"{_name(trial, always=True)} {trial.ledger.sqnr_db:.1f} dB" for trial in each]
 
-    def _axis(self) -> list[str]:
+    def _axis(self) -> str:
         role = self.role
         finer = [trial for trial in map(self.best, self.bits) if trial.params.axis is not None]
         if not finer:
-            return []
-        text = f"Axis {role.channel_axis} is {role.reason}" if role.reason != "as given" else ""
-        text = text or f"Axis {role.channel_axis} was given"
+            return ""
+        text = f"Axis {role.channel_axis} " + ("was given" if role.reason == GIVEN else f"is {role.reason}")
         if role.name == "weight":
             text += "; scales of a weight's outputs cost nothing at run time"
         if any(trial.params.block_size is not None for trial in finer):
             text += ". Groups need a kernel that knows them"
-        return [text + "."]
+        return text + "."
 
-    def _finer(self) -> list[str]:
+    def _finer(self) -> str:
         if not self.worthwhile:
-            return []
+            return ""
         each = ", ".join(f"axis {axis} {sqnr:.1f} dB" for axis, sqnr in self.worthwhile.items())
-        return [
+        return (
             f"A scale for each index of an axis (symmetric, min-max): {each}. A weight's output axis costs "
             "nothing at run time; for an activation, a scale for each token is taken while the network runs."
-        ]
+        )
 
-    def _tail(self) -> list[str]:
+    def _tail(self) -> str:
         tail = self.tail
         if not tail.thin:
-            return []
+            return ""
         places = ", ".join(f"{value:.4g} at {index}" for index, value in tail.largest)
         more = ", ..." if tail.count > len(tail.largest) else ""
         some = "one value" if tail.count == 1 else f"{tail.count} values"
         sets = "sets" if tail.count == 1 else "set"
-        return [
+        return (
             f"A thin tail: {some} of {tail.total:,} {sets} the range: {places}{more}; without, the largest "
             f"magnitude is {tail.rest:.4g}. The tensor alone cannot tell whether that is noise or signal. "
             "Does it come back on other data, at the same place? Does what follows miss it? Measure there "
             "before you cut it off."
-        ]
+        )
 
     def _rows(self) -> Sequence[tuple[str, ...]]:
         finer = any(trial.params.axis is not None for trial in self.trials)
@@ -314,14 +312,8 @@ class Comparison:
         )
         return [head, *(_row(trial, finer) for trial in self.trials)]
 
-    def __str__(self) -> str:
-        return f"{text_table(self._rows(), right=True)}\n\n{self.recommendation}"
-
-    __repr__ = __str__
-
-    def _repr_html_(self) -> str:
-        words = "".join(f"<p>{html.escape(line)}</p>" for line in self.recommendation.splitlines())
-        return html_table(self._rows(), head=True, right=True) + words
+    def _notes(self) -> Sequence[str]:
+        return self.recommendation.splitlines()
 
 
 def _name(trial: Trial, always: bool = False) -> str:
@@ -413,31 +405,27 @@ def compare_array(
     """
     array, grids = as_real(x), _grids(bits)
     known = role if isinstance(role, Role) else given_role(role, channel_axis, array.ndim)
-    _ends(array)
+    low, high = _ends(array)
     if array.dtype.itemsize == 2 and array.dtype.kind in "fV" and array.size <= _WIDENED:
         array = array.astype(np.float32)
-    finer = known.channel_axis is not None
     steps = [
         (scales, grid)
         for scales in reversed(_granularities(array.shape, known))
         for grid in grids
         if scales.blocks is None or _width(grid) <= _FEW_BITS
     ]
-    trials: list[Trial] = []
-    shared: dict[Any, Range] = {}
     source = array if array.size <= _BINNED else Histogram().update(array)
+    range_of = cache(partial(_range_of, array, source))
+    trials: list[Trial] = []
     for scales, grid in steps:
-        found = []
         rival = max((t.ledger.sqnr_db for t in trials if t.bits == _width(grid)), default=-math.inf)
-        for trial in _trials(array, source, scales, grid, shared, rival):
-            found.append(trial)
-            progress(1 / (len(steps) * len(SCHEMES) * len(METHODS)))
-            if np.size(trial.params.scale) > _KEPT:
-                found = [max(found, key=lambda each: each.ledger.sqnr_db)]
-        trials += found
+        found = _trials(array, range_of, scales, grid, rival)
+        few = math.prod(scales.shape(array.shape)) <= _KEPT
+        trials += found if few else [max(found, key=lambda trial: trial.ledger.sqnr_db)]
+        progress(1 / len(steps))
     trials.sort(key=lambda trial: (-trial.bits, -trial.ledger.sqnr_db))
-    hint = {} if finer else _finer_of(array, grids[0])
-    return Comparison(tuple(trials), _tail_of(array), hint, known)
+    hint = {} if known.channel_axis is not None else _finer_of(array, grids[0])
+    return Comparison(tuple(trials), _tail_of(array, max(-low, high) / 2), hint, known)
 
 
 def _granularities(shape: tuple[int, ...], role: Role) -> list[Granularity]:
@@ -453,24 +441,16 @@ def _granularities(shape: tuple[int, ...], role: Role) -> list[Granularity]:
 
 
 def _trials(
-    x: Array,
-    source: Array | Histogram,
-    scales: Granularity,
-    grid: Codes,
-    shared: dict[Any, Range],
-    rival: float,
+    x: Array, range_of: Callable[..., Range], scales: Granularity, grid: Codes, rival: float
 ) -> Iterator[Trial]:
-    """Try all methods and schemes; ranges that other widths share, and ledgers of equal parameters, once.
+    """Try all methods and schemes; of equal parameters there is one ledger.
 
     A format is symmetric, and has no levels for "entropy".
     """
     ledgers = list[CodeLedger]()
 
     def trial(method: str, scheme: Scheme) -> Trial:
-        key = (scales, method) if method in _ONE_FOR_ALL else (scales, method, grid, scheme)
-        if key not in shared:
-            shared[key] = _range_of(x, source, scales, method, grid, scheme)
-        bounds = shared[key]
+        bounds = range_of(scales, method, *(() if method in _ONE_FOR_ALL else (grid, scheme)))
         params = make_params(bounds, grid, scheme, axis=scales.axis, block_size=scales.block_size)
         ledger = next((each for each in ledgers if each.params == params), None)
         if ledger is None:
@@ -479,54 +459,55 @@ def _trials(
                 ledgers.append(ledger)
         return Trial(_width(grid), scheme, method, bounds, ledger)
 
-    plain = {scheme: trial("minmax", scheme) for scheme in _schemes(grid)}
+    is_format = isinstance(grid, Codebook)
+    plain = {scheme: trial("minmax", scheme) for scheme in (SCHEMES[1:] if is_format else SCHEMES)}
     yield from plain.values()
     if math.prod(scales.shape(x.shape)) > _FEW_SCALES:
-        sqnr = {scheme: each.ledger.sqnr_db for scheme, each in plain.items()}
-        for scheme in _worth_a_search(x, scales, grid, sqnr, rival):
+        for scheme in _worth_a_search(x, scales, grid, plain, rival):
             yield trial("mse", scheme)
         return
     for method in METHODS[1:]:
-        if method != "entropy" or not isinstance(grid, Codebook):
+        if method != "entropy" or not is_format:
             yield from (trial(method, scheme) for scheme in plain)
 
 
-def _schemes(grid: Codes) -> Sequence[Scheme]:
-    return ("symmetric",) if isinstance(grid, Codebook) else SCHEMES
-
-
 def _worth_a_search(
-    x: Array, scales: Granularity, grid: Codes, plain: Mapping[Scheme, float], rival: float
+    x: Array, scales: Granularity, grid: Codes, plain: Mapping[Scheme, Trial], rival: float
 ) -> list[Scheme]:
     """Return the schemes for which "mse", of many groups, is likely to be recommended.
 
-    Its gain over "minmax", the SQNR of which is `plain`, is measured on some groups. It must be large enough,
-    and nothing else much better: neither another choice here, nor the rival, which has finer scales.
+    Its gain over "minmax", the trials of which are `plain`, is measured on some groups. It must be large
+    enough, and nothing else much better: neither another choice here, nor the rival, which has finer scales.
     """
     (axis,) = scales.axes
     if scales.blocks is not None:
         axis = max((i for i in range(x.ndim) if i != axis), key=lambda i: x.shape[i])
-    step = max(1, min(x.size // _SAMPLE, x.shape[axis] // 8))
-    sample = x[(slice(None),) * axis + (slice(None, None, step),)]
+    sample = x[_along(axis, slice(None, None, max(1, min(x.size // _SAMPLE, x.shape[axis] // 8))))]
 
     def sqnr(method: str, scheme: Scheme) -> float:
         where: dict[str, Any] = {"axis": scales.axis, "block_size": scales.block_size}
         bounds = choose_range(method, sample, grid, scheme, **where)
         return code_ledger(sample, make_params(bounds, grid, scheme, **where)).sqnr_db
 
-    best, most, slack = max(rival, *plain.values()), math.inf, _SIMPLER + _UNSURE
+    before = {scheme: each.ledger.sqnr_db for scheme, each in plain.items()}
+    best, gain, slack = max(rival, *before.values()), math.inf, _SIMPLER + _UNSURE
     found: dict[Scheme, float] = {}
-    for scheme in sorted(plain, reverse=True):  # a symmetric range is the wider, and has more to gain
-        if most > _SIMPLER and plain[scheme] + most >= best - slack:
-            most = sqnr("mse", scheme) - sqnr("minmax", scheme)
-            if most > _SIMPLER:
-                found[scheme] = plain[scheme] + most
+    for scheme in sorted(before, reverse=True):  # a symmetric range is the wider, and has more to gain
+        if gain > _SIMPLER and before[scheme] + gain >= best - slack:
+            gain = sqnr("mse", scheme) - sqnr("minmax", scheme)
+            if gain > _SIMPLER:
+                found[scheme] = before[scheme] + gain
                 best = max(best, found[scheme])
     return [scheme for scheme in found if found[scheme] >= best - slack]
 
 
 def _range_of(
-    x: Array, source: Array | Histogram, scales: Granularity, method: str, grid: Codes, scheme: Scheme
+    x: Array,
+    source: Array | Histogram,
+    scales: Granularity,
+    method: str,
+    grid: Codes = INT8,
+    scheme: Scheme = "asymmetric",
 ) -> Range:
     """Return the range that a method chooses, or one for each group, which are looked at some at a time."""
     if scales.per_tensor:
@@ -544,33 +525,20 @@ def _range_of(
 
 def _pieces(x: Array, scales: Granularity) -> Iterator[tuple[Array, tuple[slice, ...]]]:
     """Cut an array into pieces of whole groups, with the place of their groups in the parameters."""
-    (axis,) = scales.axes
-    if scales.blocks is None:
-        n, step = x.shape[axis], max(1, _PIECE * x.shape[axis] // x.size)
-        for start in range(0, n, step):
-            cut = slice(start, start + step)
-            yield x[(slice(None),) * axis + (cut,)], (cut,)
-        return
-    (block,) = scales.blocks
-    whole = (slice(None),) * x.ndim
-    for places in _cuts(x.shape, axis, block):
-        inside = tuple(
-            slice(cut.start * block, cut.stop * block) if i == axis else cut for i, cut in enumerate(places)
-        )
-        yield x[inside], (*places, *whole[len(places) :])
+    groups = scales.shape(x.shape)
+    (axis,), blocks = scales.axes, scales.blocks or (1,)
+    along = groups.index(max(groups))  # the axis of the parameters that is cut
+    where = along if scales.blocks else axis  # and of the array
+    size = blocks[0] if where == axis else 1
+    step = max(1, _PIECE * groups[along] // x.size)
+    for start in range(0, groups[along], step):
+        stop = start + step
+        yield x[_along(where, slice(start * size, stop * size))], _along(along, slice(start, stop))
 
 
-def _cuts(shape: tuple[int, ...], axis: int, block: int) -> Iterator[tuple[slice, ...]]:
-    """Yield slices of the parameters of an array in blocks, so that each covers few values."""
-    shape = tuple(-(-n // block) if i == axis else n for i, n in enumerate(shape))
-    steps, budget = list(shape), max(1, _PIECE // block)
-    for i in range(len(shape)):
-        inner = math.prod(steps[i + 1 :])
-        steps[i] = min(shape[i], max(1, budget // inner))
-    ranges = [range(0, n, step) for n, step in zip(shape, steps, strict=True)]
-    for starts in np.ndindex(*map(len, ranges)):
-        firsts = [r[i] for r, i in zip(ranges, starts, strict=True)]
-        yield tuple(slice(a, min(a + step, n)) for a, step, n in zip(firsts, steps, shape, strict=True))
+def _along(axis: int, cut: slice) -> tuple[slice, ...]:
+    """Return an index that cuts one axis, and leaves the others whole."""
+    return (slice(None),) * axis + (cut,)
 
 
 def _ends(x: Array) -> tuple[float, float]:
@@ -582,31 +550,25 @@ def _ends(x: Array) -> tuple[float, float]:
     return low, high
 
 
-def _tail_of(x: Array) -> Tail:
-    """Find the values beyond half of the largest magnitude, looking at a part of the array at a time."""
-    bound = max(map(abs, _ends(x))) / 2
+def _tail_of(x: Array, bound: float) -> Tail:
+    """Find the values whose magnitudes are beyond a bound, looking at a part of the array at a time."""
     count, rest, first = 0, 0.0, list[tuple[float, tuple[int, ...]]]()
-    for part, place in kernels.parts(x, _PART):
-        magnitudes = np.abs(part.astype(np.float64))
+    for part, place in kernels.parts(np.atleast_1d(x), _PART):
+        magnitudes = np.abs(part.astype(np.float64)).ravel()
         far = magnitudes > bound
         rest = max(rest, float(magnitudes.max(where=~far, initial=0.0)))
-        beyond = magnitudes[far]
-        count += beyond.size
-        least = np.partition(beyond, -_SHOWN)[-_SHOWN] if beyond.size > _SHOWN else bound
-        most = np.append(np.flatnonzero(magnitudes > least), np.flatnonzero(magnitudes == least)[:_SHOWN])
-        starts = [cut.start or 0 for cut in place]
-        for flat in most.tolist() if beyond.size else ():
-            inside = _index(flat, part.shape)
-            index = tuple(i + start for i, start in zip(inside, starts, strict=True))
-            first.append((-float(magnitudes[inside]), index))
+        most = np.flatnonzero(far)
+        count += most.size
+        if most.size > _SHOWN:
+            beyond = magnitudes[most]
+            least = np.partition(beyond, -_SHOWN)[-_SHOWN]
+            most = np.append(most[beyond > least], most[beyond == least][:_SHOWN])
+        starts = [[cut.start or 0] for cut in place]
+        indices = np.add(np.unravel_index(most, part.shape), starts).T.tolist()
+        first += zip((-magnitudes[most]).tolist(), map(tuple, indices), strict=True)
         first = sorted(first)[:_SHOWN]
-    largest = tuple((index, float(x[index])) for _, index in first)
-    return Tail(count, x.size, largest, rest)
-
-
-def _index(flat: int, shape: tuple[int, ...]) -> tuple[int, ...]:
-    """Return the index of element number `flat`; NumPy's function has none for a scalar."""
-    return tuple(int(i) for i in np.unravel_index(flat, shape)) if shape else ()
+    found = (index[: x.ndim] for _, index in first)  # a scalar has none
+    return Tail(count, x.size, tuple((index, float(x[index])) for index in found), rest)
 
 
 def _finer_of(x: Array, grid: Codes) -> dict[int, float]:

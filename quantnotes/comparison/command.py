@@ -15,10 +15,10 @@ import os
 import re
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from quantnotes.comparison.array import Comparison, bit_widths
+from quantnotes.comparison.array import bit_widths
 from quantnotes.comparison.files import Source, Stored, find_sources, open_tensors
 from quantnotes.comparison.rows import (
     CsvWriter,
@@ -86,38 +86,20 @@ def _parser() -> argparse.ArgumentParser:
         epilog="For ONNX models, see also: quantnotes observe, quantize, blame and report, each with --help.",
         allow_abbrev=False,
     )
-    parser.add_argument("--version", action="version", version=f"{PROGRAM} {_VERSION}")
-    parser.add_argument("command", choices=["compare"], help="what to do")
-    parser.add_argument(
-        "files",
-        nargs="+",
-        metavar="FILE",
-        help="a .npy, .npz, .safetensors or .onnx file, a folder of them, or a .safetensors.index.json",
-    )
-    parser.add_argument(
-        "--tensor", action="append", metavar="NAME", help="compare this one alone; may be repeated"
-    )
-    parser.add_argument(
-        "--bits", action="extend", type=_widths, metavar="N,N", help="bit widths (default: 8 4)"
-    )
-    parser.add_argument("--role", choices=["weight", "activation"], help="what all tensors are for")
-    parser.add_argument(
-        "--channel-axis", type=int, metavar="AXIS", help="the axis that may have scales of its own"
-    )
-    parser.add_argument(
-        "--min-size", type=int, default=0, metavar="N", help="leave out tensors of fewer values"
-    )
-    parser.add_argument(
-        "--filter",
-        type=_pattern,
-        metavar="PATTERN",
-        help="compare tensors whose name matches: a regular expression, or a pattern such as '*.weight'",
-    )
-    parser.add_argument(
-        "--sort",
-        choices=["name", "values", "sqnr", "gain"],
-        help="print when all is done: by name, most values first, worst first, or most gained first",
-    )
+    option = parser.add_argument
+    option("--version", action="version", version=f"{PROGRAM} {_VERSION}")
+    option("command", choices=["compare"], help="what to do")
+    files = "a .npy, .npz, .safetensors or .onnx file, a folder of them, or a .safetensors.index.json"
+    option("files", nargs="+", metavar="FILE", help=files)
+    option("--tensor", action="append", metavar="NAME", help="compare this one alone; may be repeated")
+    option("--bits", action="extend", type=_widths, metavar="N,N", help="bit widths (default: 8 4)")
+    option("--role", choices=["weight", "activation"], help="what all tensors are for")
+    option("--channel-axis", type=int, metavar="AXIS", help="the axis that may have scales of its own")
+    option("--min-size", type=int, default=0, metavar="N", help="leave out tensors of fewer values")
+    matching = "compare tensors whose name matches: a regular expression, or a pattern such as '*.weight'"
+    option("--filter", type=_pattern, metavar="PATTERN", help=matching)
+    order = "print when all is done: by name, most values first, worst first, or most gained first"
+    option("--sort", choices=["name", "values", "sqnr", "gain"], help=order)
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="write one JSON array")
     form.add_argument("--csv", action="store_true", help="write comma-separated values")
@@ -174,27 +156,33 @@ class _Run:
 
     def __init__(self, options: argparse.Namespace) -> None:
         self.options = options
-        self.bits = sorted(set(options.bits or (8, 4)), reverse=True)
         self.done = self.total = 0
         self.failed = False
         self.thin = False
+        self.started = False  # True once a row has been written
         self.kept: list[list[Row]] = []  # for --sort
         self.skipped: dict[str, list[str]] = {}  # names by the reason
-        self.writer: Writer | None = None
+        self.writer: Writer | None = None  # None where one tensor is told in full
         self.bar: Any = None
-        self.single: Comparison | None = None
 
     def all(self) -> int:
         """Compare everything, and return the exit code."""
+        options = self.options
         sources = self._sources()
         several = len(sources) > 1 and any(source.names is None for source in sources)
         listed = [(source, stored) for source in sources for stored in self._wanted(source)]
         self.total = len(listed)
-        self._missing({stored.name for _, stored in listed})
+        for name in dict.fromkeys(options.tensor or ()):
+            if name not in {stored.name for _, stored in listed}:
+                self._fail(f"there is no tensor {name!r}")
         if listed:
-            self._start(listed, several)
+            self.writer = self._writer([f"{source.label}: " * several + each.name for source, each in listed])
+            self.bar = _bar(sum(stored.size for _, stored in listed))
+            bits = sorted(set(options.bits or (8, 4)), reverse=True)
+            done = (lambda values: None) if self.bar is None else self.bar.update
             for source in dict.fromkeys(source for source, _ in listed):
-                self._source(source, several)
+                for outcome in outcomes(source, bits, options.role, options.channel_axis, self._wants, done):
+                    self._take(outcome, outcome.file if several else "")
             self._finish()
         if not self.done:
             if not self.failed:
@@ -230,55 +218,37 @@ class _Run:
 
     def _wanted(self, source: Source) -> list[Stored]:
         """Return what is wanted of a file, without reading it."""
+        names = source.names
         try:
             with open_tensors(source.path) as tensors:
-                names = source.names
-                return [
-                    each for each in tensors if (names is None or each.name in names) and self._wants(each)
-                ]
+                return [s for s in tensors if (names is None or s.name in names) and self._wants(s)]
         except (ValueError, ModuleNotFoundError) as error:
             self._fail(str(error))
             return []
 
     def _wants(self, stored: Stored) -> bool:
-        asked = self.options
+        options = self.options
         return (
-            (asked.tensor is None or stored.name in asked.tensor)
-            and (asked.filter is None or asked.filter.search(stored.name) is not None)
-            and stored.size >= asked.min_size
+            (options.tensor is None or stored.name in options.tensor)
+            and (options.filter is None or options.filter.search(stored.name) is not None)
+            and stored.size >= options.min_size
         )
 
-    def _missing(self, names: set[str]) -> None:
-        for name in dict.fromkeys(self.options.tensor or ()):
-            if name not in names:
-                self._fail(f"there is no tensor {name!r}")
-
-    def _start(self, listed: list[tuple[Source, Stored]], several: bool) -> None:
-        options = self.options
-        if options.json:
-            self.writer = JsonWriter()
-        elif options.csv:
-            self.writer = CsvWriter()
-        elif len(listed) > 1:
-            names = [f"{source.label}: {each.name}" if several else each.name for source, each in listed]
-            terminal = sys.stdout is not None and sys.stdout.isatty()
-            self.writer = TextWriter(names, shutil.get_terminal_size().columns if terminal else None)
-        self.bar = _bar(sum(stored.size for _, stored in listed))
-        if self.writer is not None and (options.json or options.csv):
-            self._write(self.writer.head())
-
-    def _source(self, source: Source, several: bool) -> None:
-        options = self.options
-        progress = (lambda values: None) if self.bar is None else self.bar.update
-        for outcome in outcomes(source, self.bits, options.role, options.channel_axis, self._wants, progress):
-            self._take(outcome, outcome.file if several else "")
+    def _writer(self, names: list[str]) -> Writer | None:
+        if self.options.json:
+            return JsonWriter()
+        if self.options.csv:
+            return CsvWriter()
+        if len(names) == 1:
+            return None
+        terminal = sys.stdout is not None and sys.stdout.isatty()
+        return TextWriter(names, shutil.get_terminal_size().columns if terminal else None)
 
     def _take(self, outcome: Outcome, file: str) -> None:
-        name = f"{outcome.file}: {outcome.tensor}" if file and outcome.tensor else outcome.tensor
         if outcome.found is None:
-            line = f"{name}: {outcome.why}" if name else outcome.why
+            name = f"{file}: {outcome.tensor}" if file and outcome.tensor else outcome.tensor
             if outcome.failed:
-                self._fail(line)
+                self._fail(f"{name}: {outcome.why}" if name else outcome.why)
             else:
                 self.skipped.setdefault(outcome.why, []).append(name)
             return
@@ -286,39 +256,34 @@ class _Run:
         self.thin |= outcome.found.tail.thin
         rows = rows_of(file, outcome.tensor, outcome.shape, outcome.found)
         if self.writer is None:
-            self.single = outcome.found
+            self._write(f"{outcome.found}\n")
         elif self.options.sort:
             self.kept.append(rows)
         else:
-            self._rows(rows)
+            self._rows(self.writer, rows)
 
-    def _rows(self, rows: list[Row]) -> None:
-        assert self.writer is not None
-        if isinstance(self.writer, TextWriter) and self.writer.lines == 0:
-            self._write(self.writer.head())
-        self._write("".join(map(self.writer.row, rows)))
+    def _rows(self, writer: Writer, rows: Iterable[Row]) -> None:
+        for row in rows:
+            before = writer.between if self.started else writer.head()
+            self.started = True
+            self._write(before + writer.row(row))
 
     def _finish(self) -> None:
         """Write what has been kept, the end, and what was skipped."""
         if self.bar is not None:
             self.bar.close()
-            self.bar = None
-        kept, self.kept = self.kept, []
-        for row in sorted_rows(kept, self.options.sort) if kept else ():
-            self._rows([row])
-        writer, self.writer = self.writer, None
+        writer, self.writer, self.bar = self.writer, None, None
         if writer is not None:
-            self._write(writer.foot())
-        if self.single is not None:
-            self._write(f"{self.single}\n")
-        elif self.thin and isinstance(writer, TextWriter):
-            self._write(f"\n{THIN_TAIL}\n")
-
+            if self.kept:
+                self._rows(writer, sorted_rows(self.kept, self.options.sort))
+            elif not self.started and not isinstance(writer, TextWriter):
+                self._write(writer.head())
+            self._write(writer.foot)
+            if self.thin and isinstance(writer, TextWriter):
+                self._write(f"\n{THIN_TAIL}\n")
         for why, names in self.skipped.items():
-            some = ", ".join(names[:_NAMED]) + (
-                f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-            )
-            _say(f"skipped {some}: {why}")
+            more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+            _say(f"skipped {', '.join(names[:_NAMED])}{more}: {why}")
         self.skipped.clear()
 
     def _write(self, text: str) -> None:
@@ -332,7 +297,7 @@ class _Run:
 
         self._quietly(write)
 
-    def _quietly(self, action: Any) -> None:
+    def _quietly(self, action: Callable[[], None]) -> None:
         """Do something with the bar off the screen."""
         if self.bar is None:
             action()

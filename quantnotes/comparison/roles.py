@@ -19,6 +19,7 @@ RoleName = Literal["weight", "activation"]
 _CHECKPOINT = (".safetensors", ".onnx")  # files that hold the parameters of a model, and nothing else
 _WEIGHT = re.compile(r"weight|kernel|embed|filter|(^|_)w[a-z]?\d*$")
 _NO_WEIGHT = re.compile(r"bias|mask|mean|var|cache|freq|zero_?point|scale")
+GIVEN = "as given"  # the reason for an axis that the caller names
 _OUT_IN = "the outputs, where a weight is (outputs, inputs, ...)"
 
 
@@ -65,15 +66,14 @@ def given_role(role: object, channel_axis: object, ndim: int) -> Role:
     if role is not None and role not in get_args(RoleName):
         raise ValueError(f'role must be "weight", "activation" or None, got {role!r}')
     name: Any = role
-    if channel_axis is not None:
-        axis = as_int(channel_axis, "channel_axis")
-        if not -ndim <= axis < ndim:
-            raise ValueError(f"channel_axis {axis} is out of range for an array of {ndim} dimensions")
-        found = _weight(axis % ndim, "as given") if ndim > 1 else Role(None, 0, None, "as given")
-        return found if name == "weight" else Role(name, found.channel_axis, None, found.reason)
-    if name == "weight" and ndim >= 2:
-        return _weight(0, _OUT_IN)
-    return Role(name)
+    if channel_axis is None:
+        return _weight(0, _OUT_IN) if name == "weight" and ndim >= 2 else Role(name)
+    axis = as_int(channel_axis, "channel_axis")
+    if not -ndim <= axis < ndim:
+        raise ValueError(f"channel_axis {axis} is out of range for an array of {ndim} dimensions")
+    if name == "weight" and ndim > 1:
+        return _weight(axis % ndim, GIVEN)
+    return Role(name, axis % ndim, None, GIVEN)
 
 
 def role_by_name(name: str, ndim: int, ending: str) -> Role:

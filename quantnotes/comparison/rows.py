@@ -31,6 +31,19 @@ def plain(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
+COLUMNS = (
+    *("tensor", "values", "bits", "symmetric min-max", "recommended", "scales", "SQNR, dB", "S", "Z"),
+    *("thin tail", "finer scales"),
+)
+RECORD = (
+    *("file", "tensor", "shape", "values", "bits", "scheme", "method"),
+    *("axis", "block_size", "qmin", "qmax"),
+    *("scale", "zero_point"),
+    *("sqnr_db", "minmax_sqnr_db", "bits_per_value"),
+    *("clipped", "codes_used", "thin_tail"),
+)
+
+
 @dataclass(frozen=True)
 class Row:
     """The recommended trial of a tensor at a bit width, beside symmetric min-max with one scale.
@@ -92,28 +105,15 @@ class Row:
     def record(self) -> dict[str, Any]:
         """Return the row for machines: numbers, lists, strings, and None for a ratio that is infinite."""
         best, tail = self.best, self.found.tail
-        params = best.params
-        return {
-            "file": self.file,
-            "tensor": self.tensor,
-            "shape": list(self.shape),
-            "values": tail.total,
-            "bits": self.bits,
-            "scheme": best.scheme,
-            "method": best.method,
-            "axis": params.axis,
-            "block_size": params.block_size,
-            "qmin": params.grid.qmin,
-            "qmax": params.grid.qmax,
-            "scale": np.asarray(params.scale).tolist(),
-            "zero_point": np.asarray(params.zero_point).tolist(),
-            "sqnr_db": _finite(self.sqnr),
-            "minmax_sqnr_db": _finite(self.plain_sqnr),
-            "bits_per_value": best.bits_per_value,
-            "clipped": best.ledger.clipped_low + best.ledger.clipped_high,
-            "codes_used": best.ledger.codes_used,
-            "thin_tail": tail.count if tail.thin else 0,
-        }
+        params, ledger = best.params, best.ledger
+        values = (
+            *(self.file, self.tensor, list(self.shape), tail.total, self.bits, best.scheme, best.method),
+            *(params.axis, params.block_size, params.grid.qmin, params.grid.qmax),
+            *(np.asarray(params.scale).tolist(), np.asarray(params.zero_point).tolist()),
+            *(_finite(self.sqnr), _finite(self.plain_sqnr), best.bits_per_value),
+            *(ledger.clipped_low + ledger.clipped_high, ledger.codes_used, tail.count if tail.thin else 0),
+        )
+        return dict(zip(RECORD, values, strict=True))
 
 
 def rows_of(file: str, tensor: str, shape: tuple[int, ...], found: Comparison) -> list[Row]:
@@ -121,27 +121,8 @@ def rows_of(file: str, tensor: str, shape: tuple[int, ...], found: Comparison) -
     return [Row(file, tensor, shape, found, bits) for bits in found.bits]
 
 
-COLUMNS = (
-    "tensor",
-    "values",
-    "bits",
-    "symmetric min-max",
-    "recommended",
-    "scales",
-    "SQNR, dB",
-    "S",
-    "Z",
-    "thin tail",
-    "finer scales",
-)
 _WIDTHS = (16, 11, 4, 17, 22, 16, 8, 22, 12, 19, 0)  # least width of each column where rows are not yet known
 _DROPPED = (10, 9, 3, 1, 8, 7, 5)  # columns that a narrow terminal does without, the first to go first
-
-
-def used_columns(rows: Sequence[tuple[str, ...]]) -> list[tuple[str, ...]]:
-    """Leave out the columns in which no row has anything; the first row is the heading."""
-    kept = [i for i, column in enumerate(zip(*rows[1:], strict=True)) if any(column)]
-    return [tuple(row[i] for i in kept) for row in rows]
 
 
 class TextWriter:
@@ -153,12 +134,9 @@ class TextWriter:
         Of all rows to come.
     width : int, optional
         Of the terminal; None leaves names and columns whole.
-
-    Attributes
-    ----------
-    lines : int
-        How many have been written.
     """
+
+    between = foot = ""
 
     def __init__(self, names: Sequence[str], width: int | None) -> None:
         longest = max((len(plain(name)) for name in names), default=0)
@@ -173,7 +151,6 @@ class TextWriter:
                 kept.remove(column)
             widths[0] = max(least, min(widths[0], width - sum(widths[i] + 2 for i in kept[1:])))
         self._columns = [(i, widths[i]) for i in kept]
-        self.lines = 0
 
     def head(self) -> str:
         """Return the heading."""
@@ -183,12 +160,7 @@ class TextWriter:
         """Return the line of a row."""
         return self._line(row.cells())
 
-    def foot(self) -> str:
-        """Return what follows the last row: nothing."""
-        return ""
-
     def _line(self, cells: tuple[str, ...]) -> str:
-        self.lines += 1
         (_, width), *others = self._columns
         shown = [cells[i].rjust(n) for i, n in others]
         return "  ".join([shortened(cells[0], width).ljust(width), *shown]).rstrip() + "\n"
@@ -197,8 +169,7 @@ class TextWriter:
 class JsonWriter:
     """One JSON document, an array, of which each row is written as soon as it is known."""
 
-    def __init__(self) -> None:
-        self._before = "\n"
+    between, foot = ",", "\n]\n"
 
     def head(self) -> str:
         """Open the array."""
@@ -206,45 +177,24 @@ class JsonWriter:
 
     def row(self, row: Row) -> str:
         """Return an element of the array."""
-        before, self._before = self._before, ",\n"
-        return before + json.dumps(row.record(), allow_nan=False)
-
-    def foot(self) -> str:
-        """Close the array."""
-        return "\n]\n"
+        return "\n" + json.dumps(row.record(), allow_nan=False)
 
 
 class CsvWriter:
     """Comma-separated values with a heading; several scales or zero points are a JSON array in one cell."""
 
+    between = foot = ""
+
     def head(self) -> str:
         """Return the heading."""
-        return _csv_line(_RECORD)
+        return _csv_line(RECORD)
 
     def row(self, row: Row) -> str:
         """Return the line of a row."""
         return _csv_line([_csv_cell(value) for value in row.record().values()])
 
-    def foot(self) -> str:
-        """Return what follows the last row: nothing."""
-        return ""
-
 
 Writer = TextWriter | JsonWriter | CsvWriter
-
-_RECORD = (
-    *("file", "tensor", "shape", "values", "bits", "scheme", "method", "axis", "block_size", "qmin", "qmax"),
-    *(
-        "scale",
-        "zero_point",
-        "sqnr_db",
-        "minmax_sqnr_db",
-        "bits_per_value",
-        "clipped",
-        "codes_used",
-        "thin_tail",
-    ),
-)
 
 
 def _csv_line(cells: Sequence[str]) -> str:

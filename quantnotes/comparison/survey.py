@@ -5,10 +5,10 @@ Not covered: the comparison itself, see :mod:`quantnotes.comparison.array`.
 
 from __future__ import annotations
 
-import html
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import overload
 
 from numpy.typing import ArrayLike
@@ -17,8 +17,8 @@ from quantnotes.checks import as_int
 from quantnotes.comparison.array import Comparison, Width, bit_widths, compare_array
 from quantnotes.comparison.files import NotCompared, Source, Stored, find_sources, open_tensors
 from quantnotes.comparison.roles import RoleName, given_role, role_by_name
-from quantnotes.comparison.rows import COLUMNS, plain, rows_of, used_columns
-from quantnotes.tables import html_table, text_table
+from quantnotes.comparison.rows import COLUMNS, plain, rows_of
+from quantnotes.tables import Printed
 
 THIN_TAIL = (
     "thin tail: so few values lie beyond half of the largest magnitude and decide the scale of min-max. A "
@@ -53,7 +53,7 @@ class Outcome:
 
 
 @dataclass(frozen=True, repr=False)
-class Survey:
+class Survey(Printed):
     """The comparison of each tensor of a file. Prints as one table, a tensor a row, and renders as HTML.
 
     Attributes
@@ -79,26 +79,21 @@ class Survey:
     failed: frozenset[str] = frozenset()
 
     def _rows(self) -> Sequence[tuple[str, ...]]:
-        rows = [row for name, found in self.comparisons.items() for row in rows_of("", name, (), found)]
-        return used_columns([COLUMNS, *(row.cells() for row in rows)])
+        rows = [
+            row.cells() for name, found in self.comparisons.items() for row in rows_of("", name, (), found)
+        ]
+        if not rows:
+            return [("no tensor to compare",)]
+        used = [i for i, column in enumerate(zip(*rows, strict=True)) if any(column)]
+        return [tuple(row[i] for i in used) for row in (COLUMNS, *rows)]
 
-    def _notes(self) -> list[str]:
+    def _notes(self) -> Sequence[str]:
         thin = any(found.tail.thin for found in self.comparisons.values())
         skipped = (
-            f"{'failed' if name in self.failed else 'skipped'} {name}: {why}"
+            plain(f"{'failed' if name in self.failed else 'skipped'} {name}: {why}")
             for name, why in self.skipped.items()
         )
-        return [THIN_TAIL] * thin + [plain(note) for note in skipped]
-
-    def __str__(self) -> str:
-        table = text_table(self._rows(), right=True) if self.comparisons else "no tensor to compare"
-        return "\n".join([table, *([""] if self._notes() else []), *self._notes()])
-
-    __repr__ = __str__
-
-    def _repr_html_(self) -> str:
-        words = "".join(f"<p>{html.escape(note)}</p>" for note in self._notes())
-        return html_table(self._rows(), head=True, right=True) + words
+        return [*[THIN_TAIL] * thin, *skipped]
 
 
 @overload
@@ -185,7 +180,7 @@ def compare(
         if tensor is not None:
             raise TypeError("tensor names one tensor of a file, but x is an array")
         return compare_array(x, bits, role, channel_axis)
-    found = survey(x, bits, role=role, channel_axis=channel_axis, tensor=tensor)
+    found = _survey(x, bits, role, channel_axis, tensor)
     if len(found.comparisons) + len(found.skipped) > 1:
         return found
     for name, why in found.skipped.items():
@@ -195,22 +190,14 @@ def compare(
     raise ValueError(f"{os.fspath(x)} holds no tensor")
 
 
-def survey(
+def _survey(
     path: str | os.PathLike[str],
-    bits: Width | Sequence[Width] = (8, 4),
-    *,
-    role: RoleName | None = None,
-    channel_axis: int | None = None,
-    tensor: str | None = None,
+    bits: Width | Sequence[Width],
+    role: RoleName | None,
+    channel_axis: int | None,
+    tensor: str | None,
 ) -> Survey:
-    """Compare the tensors of a file, one after the other; never more than one is in memory.
-
-    The parameters and errors are those of :func:`compare`.
-
-    Returns
-    -------
-    Survey
-    """
+    """Compare the tensors of a file, one after the other; never more than one is in memory."""
     sources = find_sources(path)
     several = len(sources) > 1 and sources[0].names is None
     comparisons: dict[str, Comparison] = {}
@@ -231,7 +218,8 @@ def survey(
                 comparisons[name] = outcome.found
                 continue
             skipped[name] = outcome.why
-            failed |= {name} if outcome.failed else set()
+            if outcome.failed:
+                failed.add(name)
     if tensor is not None and not comparisons and not skipped:
         raise ValueError(f"there is no tensor {tensor!r}; the file holds {', '.join(names)}")
     return Survey(comparisons, skipped, frozenset(failed))
@@ -242,24 +230,13 @@ def outcomes(
     bits: Width | Sequence[Width],
     role: RoleName | None,
     channel_axis: int | None,
-    wanted: Callable[[Stored], bool] = lambda stored: True,
+    wanted: Callable[[Stored], bool],
     progress: Callable[[float], object] = lambda values: None,
 ) -> Iterator[Outcome]:
     """Compare the tensors of a file that are wanted, and yield what became of each.
 
-    Parameters
-    ----------
-    source : Source
-    bits, role, channel_axis
-        As in :func:`compare`.
-    wanted : callable
-        Says which.
-    progress : callable
-        Is told how many values have been done with since it was last called.
-
-    Yields
-    ------
-    Outcome
+    `bits`, `role` and `channel_axis` are those of :func:`compare`; `progress` is told how many values have
+    been done with since it was last called.
 
     Raises
     ------
@@ -273,44 +250,34 @@ def outcomes(
     if channel_axis is not None:
         as_int(channel_axis, "channel_axis")
     missing = set(source.names or ())
+
+    def compared(stored: Stored) -> Outcome:
+        outcome = partial(Outcome, source.label, stored.name, stored.shape)
+        try:
+            x = stored.read()
+            if x.size == 0:
+                raise NotCompared("is empty: there is nothing to compare")
+            if role is None and channel_axis is None:
+                known = stored.role or role_by_name(stored.name, x.ndim, source.path.suffix.lower())
+            else:
+                has_axis = channel_axis is not None and x.ndim > 1 and -x.ndim <= channel_axis < x.ndim
+                known = given_role(role, channel_axis if has_axis else None, x.ndim)
+            return outcome(compare_array(x, bits, known, progress=lambda share: progress(share * x.size)))
+        except NotCompared as error:
+            return outcome(why=str(error))
+        except (ValueError, ModuleNotFoundError) as error:
+            return outcome(why=str(error), failed=True)
+        except MemoryError:
+            return outcome(why="does not fit in memory", failed=True)
+
     try:
         with open_tensors(source.path) as tensors:
             for stored in tensors:
                 missing.discard(stored.name)
                 if (source.names is None or stored.name in source.names) and wanted(stored):
-                    yield _outcome(source, stored, bits, role, channel_axis, progress)
+                    yield compared(stored)
     except ValueError as error:
         yield Outcome(source.label, "", why=str(error), failed=True)
         return
-    for name in sorted(missing):
-        yield Outcome(
-            source.label, name, why=f"is not in {source.label}, where the index has it", failed=True
-        )
-
-
-def _outcome(
-    source: Source,
-    stored: Stored,
-    bits: Width | Sequence[Width],
-    role: RoleName | None,
-    channel_axis: int | None,
-    progress: Callable[[float], object],
-) -> Outcome:
-    label, name, shape = source.label, stored.name, stored.shape
-    try:
-        x = stored.read()
-        if x.size == 0:
-            raise NotCompared("is empty: there is nothing to compare")
-        if role is not None or channel_axis is not None:
-            has_axis = channel_axis is not None and x.ndim > 1 and -x.ndim <= channel_axis < x.ndim
-            known = given_role(role, channel_axis if has_axis else None, x.ndim)
-        else:
-            known = stored.role or role_by_name(name, x.ndim, source.path.suffix.lower())
-        found = compare_array(x, bits, known, progress=lambda share: progress(share * x.size))
-        return Outcome(label, name, x.shape, found)
-    except NotCompared as error:
-        return Outcome(label, name, shape, why=str(error))
-    except (ValueError, ModuleNotFoundError) as error:
-        return Outcome(label, name, shape, why=str(error), failed=True)
-    except MemoryError:
-        return Outcome(label, name, shape, why="does not fit in memory", failed=True)
+    why = f"is not in {source.label}, where the index has it"
+    yield from (Outcome(source.label, name, why=why, failed=True) for name in sorted(missing))
