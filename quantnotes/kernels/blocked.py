@@ -44,15 +44,19 @@ def _lines(x: Array, compute: DType) -> Iterable[Array]:
     return [x.reshape(-1)] if whole else cast(Any, _blocks([x], 0, [compute]))
 
 
-def _writing(x: Array, params: list[Array], out: Array, dtypes: list[DType]) -> Any:
-    """Open an iteration over x, its parameters if they are more than numbers, and the `out` to write.
+def _writing(
+    x: Array, params: list[Array], out: Array, dtypes: list[DType]
+) -> Iterator[tuple[Array, list[Array], Array]]:
+    """Iterate over x, its parameters, each of them a number or as many as there are values, and `out`.
 
     One block may have any shape, and share memory with `out`: read all of it before you write.
     """
     operands = [x, *(param for param in params if param.ndim), out]
     dtypes = [dtypes[0], *dtypes[1 : len(operands) - 1], out.dtype]
     whole = x.size <= BLOCK and [operand.dtype for operand in operands] == dtypes
-    return nullcontext([operands]) if whole else _blocks(operands, 1, dtypes)
+    with nullcontext([operands]) if whole else _blocks(operands, 1, dtypes) as blocks:
+        for block, *varying, target in blocks:
+            yield block, varying or params, target
 
 
 def _part_of(scratch: Array, block: Array) -> Array:
@@ -85,12 +89,8 @@ def quantize(
     """Write the codes of `x` to `out`; S and Z broadcast against it. True if `x` has a NaN."""
     scratch, nan = np.empty(min(BLOCK, x.size), compute), False
     ends, params = (compute.type(qmin), compute.type(qmax)), [scale, zero_point]
-    with (
-        np.errstate(over="ignore", invalid="ignore"),
-        _writing(x, params, out, [compute] * 3) as blocks,
-    ):
-        for block, *varying, target in blocks:
-            s, z = varying or params
+    with np.errstate(over="ignore", invalid="ignore"):
+        for block, (s, z), target in _writing(x, params, out, [compute] * 3):
             work = _part_of(scratch, block)
             nan |= _codes_of(block, s, z, ends, work)
             np.copyto(target, work, casting="unsafe")
@@ -100,9 +100,8 @@ def quantize(
 def dequantize(q: Array, scale: Array, zero_point: Array, compute: DType, out: Array) -> None:
     """Write (q - zero_point) * scale to `out`, the codes widened to `compute` first (exact for 16 bits)."""
     scratch, params = np.empty(min(BLOCK, q.size), compute), [scale, zero_point]
-    with np.errstate(over="ignore"), _writing(q, params, out, [compute] * 3) as blocks:
-        for block, *varying, target in blocks:
-            s, z = varying or params
+    with np.errstate(over="ignore"):
+        for block, (s, z), target in _writing(q, params, out, [compute] * 3):
             work = _part_of(scratch, block)
             np.subtract(block, z, out=work)
             np.multiply(work, s, out=work)
@@ -120,12 +119,8 @@ def fake_quantize(
     first, second, nan = np.empty(min(BLOCK, x.size), into), np.empty(min(BLOCK, x.size), back), False
     ends = into.type(qmin), into.type(qmax)
     params = [scale.astype(into), zero_point.astype(into), finite(scale, back)]
-    with (
-        np.errstate(over="ignore", invalid="ignore"),
-        _writing(x, params, out, [into, into, into, back]) as blocks,
-    ):
-        for block, *varying, target in blocks:
-            s, z, s_back = varying or params
+    with np.errstate(over="ignore", invalid="ignore"):
+        for block, (s, z, s_back), target in _writing(x, params, out, [into, into, into, back]):
             code, real = _part_of(first, block), _part_of(second, block)
             nan |= _codes_of(block, s, z, ends, code)
             np.subtract(code, z, out=code)  # exact: both are integers below 2**17
@@ -176,13 +171,9 @@ def quantize_float(x: Array, scale: Array, layout: FloatLayout, compute: DType, 
     """
     size, bits, nan = min(BLOCK, x.size), float_bits(layout, compute), False
     real, exponent, steps = np.empty(size, compute), np.empty(size, bits.kind), np.empty(size, bits.kind)
-    with (
-        np.errstate(over="ignore", invalid="ignore"),
-        _writing(x, [scale], out, [compute] * 2) as blocks,
-    ):
-        for block, *varying, target in blocks:
+    with np.errstate(over="ignore", invalid="ignore"):
+        for block, (s,), target in _writing(x, [scale], out, [compute] * 2):
             t, e, n = (_part_of(scratch, block) for scratch in (real, exponent, steps))
-            (s,) = varying or [scale]
             np.divide(block, s, out=t)
             negative = np.signbit(t)
             np.abs(t, out=t)
@@ -210,13 +201,9 @@ def quantize_table(
 ) -> bool:
     """Write the codes of a table to `out`: that of the first threshold not below x / S. True if NaN."""
     scratch, nan = np.empty(min(BLOCK, x.size), compute), False
-    with (
-        np.errstate(over="ignore", invalid="ignore"),
-        _writing(x, [scale], out, [compute] * 2) as blocks,
-    ):
-        for block, *varying, target in blocks:
+    with np.errstate(over="ignore", invalid="ignore"):
+        for block, (s,), target in _writing(x, [scale], out, [compute] * 2):
             t = _part_of(scratch, block)
-            (s,) = varying or [scale]
             np.divide(block, s, out=t)
             nan |= bool(np.isnan(t).any())
             np.copyto(target, codes[np.searchsorted(thresholds, t)], casting="unsafe")
@@ -226,14 +213,10 @@ def quantize_table(
 def decode(q: Array, scale: Array, table: Array, compute: DType, out: Array) -> None:
     """Write table[q] * S to `out`."""
     scratch = np.empty(min(BLOCK, q.size), compute)
-    with (
-        np.errstate(over="ignore"),
-        _writing(q, [scale], out, [np.dtype(np.intp), compute]) as blocks,
-    ):
-        for block, *varying, target in blocks:
+    with np.errstate(over="ignore"):
+        for block, (s,), target in _writing(q, [scale], out, [np.dtype(np.intp), compute]):
             work = _part_of(scratch, block)
             np.take(table, block, out=work, mode="clip")  # "raise" would copy
-            (s,) = varying or [scale]
             np.multiply(work, s, out=work)
             np.copyto(target, work, casting="unsafe")
 

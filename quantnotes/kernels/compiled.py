@@ -1,9 +1,9 @@
 """The loops that Numba compiles, and how they are compiled and run on every core.
 
 Numba's own threads (``parallel=True``) would be simpler, and as fast. But of the two layers that its wheels
-bring, "workqueue" aborts the process when two Python threads call it at once, as Dask's do, and "omp" ends
-every forked child that calls it, as a data loader's do. So a pool of Python threads runs the loops, which
-release the GIL.
+bring, tried with Numba 0.68, "workqueue" aborts the process when two Python threads call it at once, as
+Dask's do, and "omp" ends every forked child that calls it, as a data loader's do. So a pool of Python threads
+runs the loops, which release the GIL.
 
 A loop sees 1-D arrays as rows, and works on a piece of them: (row, end of rows, column, end of columns).
 The S and Z of an element lie at a place that steps along three axes, see :class:`Rows`. A loop raises
@@ -64,25 +64,44 @@ class Rows(NamedTuple):
         """Cut by rows if there are many, else, or if that is wanted, by columns."""
         number = max(1, min(PIECES, self.rows * self.columns // PIECE))
         if self.rows >= number and not by_columns:
-            ends = [self.rows * i // number for i in range(number + 1)]
-            return [(a, b, 0, self.columns) for a, b in pairwise(ends)]
-        ends = [self.columns * i // number // 64 * 64 for i in range(number)] + [self.columns]
-        return [(0, self.rows, a, b) for a, b in pairwise(ends) if a < b]
+            return [(a, b, 0, self.columns) for a, b in cut(self.rows, number)]
+        return [(0, self.rows, a, b) for a, b in cut(self.columns, number, 64) if a < b]
+
+
+def cut(length: int, number: int, multiple: int = 1) -> list[tuple[int, int]]:
+    """Return the first and the end of so many parts of a length, all but the last end at a multiple."""
+    ends = [length * i // number // multiple * multiple for i in range(number)]
+    return list(pairwise([*ends, length]))
 
 
 # --- compiling and running ----------------------------------------------------------------------------------
 
 
-def _inlined(loop: Loop) -> Loop:
+def inlined(loop: Loop) -> Loop:
     """Compile a function that the loops call."""
     return cast(Loop, numba.njit(**_OPTIONS)(loop))
+
+
+def compiled_for(*signatures: Any) -> Callable[[Loop], Loop]:
+    """Compile a loop for these types, or load it from the disk.
+
+    With the types named here every process writes the same variants to the file that Numba keeps.
+    """
+
+    def compile(loop: Loop) -> Loop:
+        try:
+            return cast(Loop, numba.njit(list(signatures), cache=True, **_OPTIONS)(loop))
+        except (RuntimeError, OSError):  # no folder can be written to, or the disk is full
+            return cast(Loop, numba.njit(list(signatures), **_OPTIONS)(loop))
+
+    return compile
 
 
 _known: dict[tuple[Any, ...], Callable[..., Any]] = {}
 
 
 def compiled(loop: Callable[..., Any], args: tuple[Any, ...]) -> Callable[..., Any]:
-    """Compile a loop for arguments like these, or load it from the disk.
+    """Return a loop that is compiled for arguments like these.
 
     Each combination of types is a function of its own: Numba keeps the variants of *one* function in one
     index file, where two processes that add different variants at the same time can give both one name.
@@ -93,10 +112,7 @@ def compiled(loop: Callable[..., Any], args: tuple[Any, ...]) -> Callable[..., A
         name = f"{loop.__name__}_{hashlib.sha256(str(types).encode()).hexdigest()[:12]}"
         twin = FunctionType(loop.__code__, loop.__globals__, name)
         twin.__qualname__ = name
-        try:
-            _known[key] = numba.njit(types, cache=True, **_OPTIONS)(twin)
-        except (RuntimeError, OSError):  # no folder can be written to, or the disk is full
-            _known[key] = numba.njit(types, **_OPTIONS)(twin)
+        _known[key] = compiled_for(types)(twin)
     return _known[key]
 
 
@@ -145,24 +161,24 @@ def on_all_cores(call: Callable[[Any], Any], pieces: Sequence[Any]) -> list[Any]
 # --- one row, one element -----------------------------------------------------------------------------------
 
 
-@_inlined
+@inlined
 def _place(row: Any, steps: Any) -> Any:
     columns, inner, outer_step, inner_step, _ = steps
     return np.uint64(row * columns), np.uint64(row // inner * outer_step + row % inner * inner_step)
 
 
-@_inlined
+@inlined
 def _rounded(x: Any, s: Any, z: Any) -> Any:
     return np.rint(x / s) + z
 
 
-@_inlined
+@inlined
 def _clipped(value: Any, low: Any, high: Any) -> Any:
     value = value if value > low else low  # NaN goes to low: the cast that follows is defined
     return value if value < high else high
 
 
-@_inlined
+@inlined
 def _key(bits: Any, mask: Any) -> Any:
     """Turn the bits of a float into an integer of the same order, NaN beyond the infinities."""
     return bits ^ mask if bits < 0 else bits

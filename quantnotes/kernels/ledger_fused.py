@@ -12,8 +12,8 @@ import numpy as np
 from numba import float64 as f8
 from numba import int64 as i8
 
+from quantnotes.kernels.compiled import compiled_for
 from quantnotes.kernels.ledger import LANES
-from quantnotes.kernels.search_fused import _compiled
 
 _TYPES = [
     numba.void(numba.types.Array(r, 2, "C", readonly=True), *[r[::1]] * 3, f8, i8[::1], f8[:, ::1], i8[::1])
@@ -21,7 +21,7 @@ _TYPES = [
 ]
 
 
-@_compiled(*_TYPES)
+@compiled_for(*_TYPES)
 def account(
     x: Any, scale: Any, zero_point: Any, limits: Any, inverse: Any, counts: Any, sums: Any, clipped: Any
 ) -> None:

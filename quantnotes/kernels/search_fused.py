@@ -10,44 +10,18 @@ Not covered: one group on several cores.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from itertools import pairwise
-from typing import Any, TypeVar, cast
+from typing import Any
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from quantnotes.kernels.compiled import PIECE, PIECES, on_all_cores
+from quantnotes.kernels.compiled import PIECE, PIECES, compiled_for, cut, inlined, on_all_cores
 from quantnotes.kernels.search import ENTRIES, VALUES, _in_type
 
 Array = NDArray[Any]
 
-_OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
-_Loop = TypeVar("_Loop", bound=Callable[..., Any])
 
-
-def _compiled(*signatures: str) -> Callable[[_Loop], _Loop]:
-    """Compile for these types, or take it from the disk.
-
-    With the types named here every process writes the same variants to the file that Numba keeps.
-    """
-
-    def compile(loop: _Loop) -> _Loop:
-        try:
-            return cast(_Loop, numba.njit(list(signatures), cache=True, **_OPTIONS)(loop))
-        except (RuntimeError, OSError):  # no folder to write to, or no room in it
-            return cast(_Loop, numba.njit(list(signatures), **_OPTIONS)(loop))
-
-    return compile
-
-
-def _part(loop: _Loop) -> _Loop:
-    """Compile as a part of the loops that call it."""
-    return cast(_Loop, numba.njit(**_OPTIONS)(loop))
-
-
-@_part
+@inlined
 def _code(x: Any, inverse: Any, low: Any, high: Any) -> Any:
     k = x * inverse
     k = k if k > low else low
@@ -57,11 +31,10 @@ def _code(x: Any, inverse: Any, low: Any, high: Any) -> Any:
 def _parts(groups: int, errors: int) -> list[slice]:
     """Cut the groups into parts that are worth waking another thread for."""
     number = max(1, min(PIECES, groups, errors // PIECE))
-    ends = [groups * i // number for i in range(number + 1)]
-    return [slice(a, b) for a, b in pairwise(ends)]
+    return [slice(a, b) for a, b in cut(groups, number)]
 
 
-@_compiled(*(f"void({r}, {r}, {r}, {r}, {r}, f8[:, ::1])" for r in ("f4[:, ::1]", "f8[:, ::1]")))
+@compiled_for(*(f"void({r}, {r}, {r}, {r}, {r}, f8[:, ::1])" for r in ("f4[:, ::1]", "f8[:, ::1]")))
 def _row_errors(rows: Any, scale: Any, inverse: Any, low: Any, high: Any, total: Any) -> None:
     candidates, values = np.uint64(scale.shape[1]), rows.shape[1]
     added = np.empty(scale.shape[1], rows.dtype)
@@ -101,7 +74,7 @@ def row_errors(rows: Array, scale: Array, low: Array, high: Array) -> NDArray[np
     return total
 
 
-@_compiled(f"void(f8[::1], {4 * 'f8[:, ::1], '} f8[::1], f8[::1], i8[::1], f8[:, ::1])")
+@compiled_for(f"void(f8[::1], {4 * 'f8[:, ::1], '} f8[::1], f8[::1], i8[::1], f8[:, ::1])")
 def _mass_errors(
     places: Any,
     scale: Any,
