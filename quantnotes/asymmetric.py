@@ -79,7 +79,8 @@ def asymmetric_params(
     rmin, rmax : float, or array_like of one entry for each index of `axis`, or one for each block
         The range of the data. It is widened to hold 0: otherwise Z would leave the grid.
     grid : IntGrid, default INT8
-        The codes that may be used.
+        The codes that may be used. Activations take INT8 or UINT8, which decode to the same values; weights
+        of 4 bits take INT4 or UINT4 in groups. For weights of 8 bits see :func:`symmetric_params`.
     axis : int or tuple of int, optional
         The axes of the data that keep parameters of their own.
     anchor : {"max", "min"}, default "max"

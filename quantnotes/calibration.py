@@ -207,9 +207,11 @@ class Calibrator:
 
     Examples
     --------
-    >>> calibrator = Calibrator("minmax")
-    >>> calibrator.observe([-1.0, 0.5]).observe([[2.0, 0.0]]).params() == asymmetric_params(-1.0, 2.0)
-    True
+    >>> calibrator = Calibrator("minmax").observe([-1.0, 0.5]).observe([[2.0, 0.0]])
+    >>> calibrator.range()
+    Range(rmin=-1.0, rmax=2.0)
+    >>> calibrator.params().zero_point
+    -43
     """
 
     __hash__ = None  # type: ignore[assignment]  # its state changes

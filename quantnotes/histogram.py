@@ -645,9 +645,8 @@ class Histogram:
 
         Examples
         --------
-        >>> a, b = Histogram().update([1.0]), Histogram().update([2.0])
-        >>> a.merge(b) == Histogram().update([1.0, 2.0])
-        True
+        >>> Histogram().update([1.0]).merge(Histogram().update([2.0]))
+        Histogram(n=2, min=1.0, max=2.0, bins=1025 of 2048)
         """
         if not isinstance(other, Histogram):
             raise TypeError(f"other must be a Histogram, got {type(other).__name__}")
@@ -669,9 +668,11 @@ class Histogram:
 
         Examples
         --------
-        >>> h = Histogram().update([1.0, 2.0])
-        >>> Histogram.from_arrays(h.to_arrays()) == h
-        True
+        >>> arrays = Histogram().update([1.0, 2.0]).to_arrays()
+        >>> arrays["points_values"]
+        array([1., 2.])
+        >>> Histogram.from_arrays(arrays)
+        Histogram(n=2, min=1.0, max=2.0, bins=1025 of 2048)
         """
         stack = self._stack
         head = {"max_bins": np.array(stack.max_bins, np.int64), "n": stack.n, "exact": stack.exact}

@@ -31,8 +31,10 @@ def symmetric_params(
     rmin, rmax : float, or array_like of one entry for each index of `axis`, or one for each block
         The range of the data.
     grid : IntGrid or Codebook, default INT8
-        The codes that may be used: integers, or a format such as ``formats.E4M3``. One that does not reach as
-        far below 0 as above (an unsigned one) takes only data without negative values.
+        The codes that may be used: integers, or a format such as ``formats.E4M3``. Weights of 8 bits take
+        INT8_NARROW, whose codes mirror, or INT8; with fewer bits the full grid is better (INT4, in groups).
+        Data without negative values, as behind a ReLU, take UINT8. A grid that does not reach as far below 0
+        as above (an unsigned one) takes no other. Other activations: :func:`asymmetric_params`.
     axis : int or tuple of int, optional
         The axes of the data that keep parameters of their own.
     block_size : int or tuple of int, optional

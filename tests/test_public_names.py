@@ -1,6 +1,7 @@
 """The public names: they load on first use, and type checkers and completion see them all the same."""
 
 import ast
+import doctest
 import inspect
 import os
 import subprocess
@@ -88,3 +89,14 @@ def test_mypy_reads_the_names(tmp_path):
 def test_a_name_that_is_not_there(name):
     with pytest.raises(AttributeError, match=name):
         getattr(quantnotes, name)
+
+
+@pytest.mark.parametrize(
+    "path", sorted(INIT.parent.rglob("*.py")), ids=lambda path: str(path.relative_to(INIT.parent))
+)
+def test_examples_show_what_is_returned(path):
+    """Readers ask an example what a function gives; one that prints True alone does not say it."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.FunctionDef | ast.ClassDef) and (text := ast.get_docstring(node)):
+            shown = [example.want for example in doctest.DocTestParser().get_examples(text)]
+            assert set(shown) - {""} != {"True\n"}, node.name

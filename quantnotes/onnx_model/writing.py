@@ -127,8 +127,8 @@ def quantize(
     >>> from quantnotes.onnx_model import observe
     >>> model, x = samples.path("text_direction.onnx"), np.zeros((1, 3, 48, 192), np.float32)
     >>> int8 = quantize(model, observe(model, [{"x": x}]), method="minmax")
-    >>> sum(node.op_type == "QuantizeLinear" for node in int8.graph.node) > 53
-    True
+    >>> [node.op_type for node in int8.graph.node][:3]
+    ['QuantizeLinear', 'DequantizeLinear', 'DequantizeLinear']
     """
     for grid in (activations, weights):
         check_codes(grid)
