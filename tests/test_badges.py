@@ -26,6 +26,12 @@ def test_no_badges_for_other_places(remote):
         badges.repository_of(remote)
 
 
+def test_no_remote_where_git_is_missing(monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    assert badges.remote() is None
+    assert badges.origin() is None
+
+
 def test_readme_keeps_the_rest():
     readme = badges.README.read_text(encoding="utf-8")
     assert readme.count(badges.START) == readme.count(badges.END) == 1

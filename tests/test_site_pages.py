@@ -5,7 +5,9 @@ import re
 import subprocess
 import tarfile
 
+import build_site
 import pytest
+import site_lite
 import site_pages
 
 import quantnotes
@@ -140,8 +142,9 @@ def test_a_link_to_a_cell_finds_its_label():
 def test_how_to_get_a_copy(place, monkeypatch):
     monkeypatch.setattr(site_pages, "repository", lambda: place)
     text = site_pages.filled("[[copy]]")
-    assert f"$ tar xzf {site_pages.ARCHIVE}\n$ cd quantnotes\n" in text
-    assert ("$ git clone https://github.com/some/where.git\n$ cd where\n" in text) == (place is not None)
+    assert f"$ tar xzf {site_pages.ARCHIVE}\n$ cd quantnotes\n$ make lab\n" in text
+    clone = "$ git clone https://github.com/some/where.git\n$ cd where\n$ make lab\n"
+    assert (clone in text) == (place is not None)
 
 
 def test_the_archive_holds_the_repository(tmp_path):
@@ -160,3 +163,28 @@ def test_lists_made_from_notebooks(tmp_path, monkeypatch):
         (tmp_path / f"{name}.ipynb").write_text(text, encoding="utf-8")
     monkeypatch.setattr(site_pages, "NOTEBOOKS", tmp_path)
     assert site_pages.filled("[[note_minutes]] minutes, [[with_data]]") == "25 minutes, 01"
+
+
+@pytest.mark.parametrize("fails", [True, False])
+def test_a_site_is_whole_or_the_one_before(fails, tmp_path, monkeypatch):
+    """Pages without the kernel for the browser would have buttons that lead nowhere."""
+
+    def pages():
+        build_site.NEW.mkdir()
+        (build_site.NEW / "index.html").write_text("new")
+
+    def kernel(html, scratch, pyodide):
+        if fails:
+            raise ValueError("numpy is not that of Pyodide")
+        (html / "lite").mkdir()
+
+    monkeypatch.setattr(build_site, "HTML", tmp_path / "html")
+    monkeypatch.setattr(build_site, "NEW", tmp_path / "new")
+    monkeypatch.setattr(build_site, "BUILD", tmp_path)
+    monkeypatch.setattr(build_site, "build_pages", pages)
+    monkeypatch.setattr(site_lite, "build", kernel)
+    build_site.HTML.mkdir()
+    (build_site.HTML / "index.html").write_text("before")
+    assert build_site.main() == fails
+    assert (build_site.HTML / "index.html").read_text() == ("before" if fails else "new")
+    assert (build_site.HTML / "lite").exists() == (not fails)

@@ -6,6 +6,7 @@ python tools/badges.py    write them into README.md, for the repository that the
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -33,7 +34,9 @@ def repository_of(remote: str) -> str:
 
 
 def remote() -> str | None:
-    """Return the address of the remote called origin, if there is one."""
+    """Return the address of the remote called origin, if there is one, and git."""
+    if shutil.which("git") is None:
+        return None
     command = ["git", "remote", "get-url", "origin"]
     done = subprocess.run(command, capture_output=True, text=True, cwd=README.parent)
     return done.stdout.strip() if done.returncode == 0 else None

@@ -20,6 +20,7 @@ import site_pages
 
 BUILD = site_pages.PAGES / "_build"
 HTML = BUILD / "html"
+NEW = BUILD / "new"  # what is not whole yet; it replaces HTML at the end
 CARRIER = "open_webui==0.12.4"  # a wheel with Pyodide's files: a source for tests, not a dependency
 MATHJAX = ("tex-chtml.js", "output/chtml/fonts", "input/tex/extensions")  # what pages use of it
 
@@ -40,11 +41,11 @@ def copy_mathjax(target: Path) -> None:
 
 def build_pages() -> None:
     """Lay the sources out and run Sphinx, for which every warning is an error."""
-    shutil.rmtree(HTML, ignore_errors=True)
+    shutil.rmtree(NEW, ignore_errors=True)
     site_pages.lay_out(BUILD / "source")
     copy_mathjax(BUILD / "static")
     options = ["--quiet", "--fail-on-warning", "--keep-going", "--nitpicky"]
-    places = ["-c", site_pages.PAGES, "-d", BUILD / "doctrees", BUILD / "source", HTML]
+    places = ["-c", site_pages.PAGES, "-d", BUILD / "doctrees", BUILD / "source", NEW]
     environment = os.environ | {"PYTHONPATH": str(site_pages.ROOT), "OPENBLAS_NUM_THREADS": "1"}
     command = [sys.executable, "-m", "sphinx", "-b", "html", *options, *map(str, places)]
     subprocess.run(command, env=environment, check=True)
@@ -71,10 +72,12 @@ def main(*arguments: str) -> int:
     pyodide = os.environ.get("PYODIDE") or (fetched(BUILD / "pyodide") if "--test" in arguments else None)
     try:
         build_pages()
-        site_lite.build(HTML, BUILD / "lite", Path(pyodide).resolve() if pyodide else None)
+        site_lite.build(NEW, BUILD / "lite", Path(pyodide).resolve() if pyodide else None)
     except (ValueError, subprocess.CalledProcessError) as error:
         print(error, file=sys.stderr)
         return 1
+    shutil.rmtree(HTML, ignore_errors=True)
+    NEW.rename(HTML)
     if where := site_pages.repository():
         site_pages.write_colab(BUILD / "colab", where)
     print(f"{HTML}: {size(HTML)}")

@@ -390,13 +390,12 @@ def reports() -> str:
 
 
 def copying() -> str:
-    """Return how to get a copy of the repository: an archive on this site, git where the address is known."""
-    text = f"Download [the repository]({ARCHIVE}) and unpack it:\n\n"
-    text += f"```console\n$ tar xzf {ARCHIVE}\n$ cd quantnotes\n```"
+    """Return how to get the repository and open it: an archive on this site, git where that is known."""
+    ways = {f"Download [the repository]({ARCHIVE}), then": f"$ tar xzf {ARCHIVE}\n$ cd quantnotes"}
     if where := repository():
         clone = f"$ git clone https://github.com/{where}.git\n$ cd {where.partition('/')[2]}"
-        text += f"\n\nOr with git:\n\n```console\n{clone}\n```"
-    return text
+        ways["Or with git"] = clone
+    return "\n\n".join(f"{way}:\n\n```console\n{lines}\n$ make lab\n```" for way, lines in ways.items())
 
 
 def write_archive(file: Path) -> None:
