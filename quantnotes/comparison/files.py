@@ -41,24 +41,12 @@ class NotCompared(ValueError):
 
 @dataclass(frozen=True)
 class Stored:
-    """A tensor in an open file.
+    """A tensor in an open file."""
 
-    Attributes
-    ----------
-    name : str
-        As in the file; of a ``.npy`` file its stem.
-    shape : tuple of int
-        Empty where it is unknown.
-    values : callable
-        Returns the array, a view of the file where possible, or raises: see :meth:`read`.
-    role : Role, optional
-        What the file says the tensor is for.
-    """
-
-    name: str
-    shape: tuple[int, ...]
-    values: Callable[[], Array]
-    role: Role | None = None
+    name: str  # as in the file; of a .npy file its stem
+    shape: tuple[int, ...]  # empty where it is unknown
+    values: Callable[[], Array]  # what :meth:`read` returns, or raises
+    role: Role | None = None  # what the file says the tensor is for
 
     @property
     def size(self) -> int:
@@ -173,6 +161,15 @@ def _readable(name: str = "") -> Iterator[None]:
         raise ValueError(f"{subject}cannot be read: {error or type(error).__name__}") from error
 
 
+@contextmanager
+def _needed(package: str, advice: str) -> Iterator[None]:
+    """Say how to install a package whose import fails."""
+    try:
+        yield
+    except ModuleNotFoundError:
+        raise ModuleNotFoundError(advice, name=package) from None
+
+
 # --- NumPy --------------------------------------------------------------------------------------------------
 
 
@@ -260,13 +257,10 @@ def _start(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> int:
 
 
 def _safetensors_file(place: Path, stack: ExitStack) -> list[Stored]:
-    try:
+    with _needed(
+        "safetensors", 'a .safetensors file needs the package safetensors: pip install "quantnotes[cli]"'
+    ):
         from safetensors import safe_open
-    except ModuleNotFoundError:
-        raise ModuleNotFoundError(
-            'a .safetensors file needs the package safetensors: pip install "quantnotes[cli]"',
-            name="safetensors",
-        ) from None
     with safe_open(place, framework="numpy") as file:  # it checks the header, and that all bytes are there
         names = sorted(file.keys())
     with place.open("rb") as raw:
@@ -285,12 +279,8 @@ def _safetensors_file(place: Path, stack: ExitStack) -> list[Stored]:
 
 
 def _onnx_file(place: Path, stack: ExitStack) -> list[Stored]:
-    try:
+    with _needed("onnx", 'an .onnx file needs the package onnx: pip install "quantnotes[onnx]"'):
         import onnx
-    except ModuleNotFoundError:
-        raise ModuleNotFoundError(
-            'an .onnx file needs the package onnx: pip install "quantnotes[onnx]"', name="onnx"
-        ) from None
     model = onnx.load(place, load_external_data=False)
 
     def values(tensor: Any) -> Array:
@@ -340,12 +330,8 @@ def _real(kind: str | np.dtype[Any]) -> np.dtype[Any]:
     """
     dtype: np.dtype[Any] = np.dtype(_TYPES.get(kind, "O")) if isinstance(kind, str) else kind
     if dtype.name == "bfloat16" or (dtype.kind == "V" and dtype.itemsize == 2 and dtype.names is None):
-        try:
+        with _needed("ml_dtypes", 'holds bfloat16: pip install "quantnotes[cli]" to read it'):
             import ml_dtypes
-        except ModuleNotFoundError:
-            raise ModuleNotFoundError(
-                'holds bfloat16: pip install "quantnotes[cli]" to read it', name="ml_dtypes"
-            ) from None
         dtype = np.dtype(ml_dtypes.bfloat16)
         return dtype
     if dtype.kind == "f" and dtype.itemsize <= 8:

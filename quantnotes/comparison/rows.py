@@ -46,19 +46,9 @@ RECORD = (
 
 @dataclass(frozen=True)
 class Row:
-    """The recommended trial of a tensor at a bit width, beside symmetric min-max with one scale.
+    """The recommended trial of a tensor at a bit width, beside symmetric min-max with one scale."""
 
-    Attributes
-    ----------
-    file, tensor : str
-        Names; the file's is empty if there is but one.
-    shape : tuple of int
-    found : Comparison
-        Of the tensor.
-    bits : int
-    """
-
-    file: str
+    file: str  # its name; empty if there is but one
     tensor: str
     shape: tuple[int, ...]
     found: Comparison

@@ -29,27 +29,14 @@ THIN_TAIL = (
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a tensor, or of a file that could not be opened.
-
-    Attributes
-    ----------
-    file, tensor : str
-        Names; the tensor's is empty for a file.
-    shape : tuple of int
-    found : Comparison, optional
-        None if there is no comparison.
-    why : str
-        Why not.
-    failed : bool
-        True unless the tensor was not there to be compared.
-    """
+    """What became of a tensor, or of a file that could not be opened."""
 
     file: str
-    tensor: str
+    tensor: str  # empty for a file
     shape: tuple[int, ...] = ()
     found: Comparison | None = None
-    why: str = ""
-    failed: bool = False
+    why: str = ""  # there is no comparison
+    failed: bool = False  # False too where the tensor was not there to be compared
 
 
 @dataclass(frozen=True, repr=False)
