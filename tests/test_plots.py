@@ -16,7 +16,6 @@ from quantnotes import (
     Histogram,
     IntGrid,
     QuantParams,
-    Range,
     asymmetric_params,
     code_ledger,
 )
@@ -104,9 +103,7 @@ def test_lines_are_told_apart_by_more_than_their_colour():
 
 
 def test_predictions_stand_above_what_is_left_of_them():
-    above, below = plots.predictions(
-        [2, 4], {"a": [1, 2], "b": [3, 4]}, {"a": [1.5, 2.0], "b": [3, 3]}, ylabel="SQNR, dB"
-    )
+    above, below = plots.predictions([2, 4], {"a": [1, 2], "b": [3, 4]}, {"a": [1.5, 2.0], "b": [3, 3]})
     assert [line.get_label() for line in above.lines] == [
         "a, predicted",
         "b, predicted",
@@ -117,28 +114,6 @@ def test_predictions_stand_above_what_is_left_of_them():
     for one, other in zip(above.lines[2:], below.lines, strict=False):
         assert (one.get_color(), one.get_marker()) == (other.get_color(), other.get_marker())
     assert (labels(above), labels(below)) == (("", "SQNR, dB"), ("bits", "measured −\npredicted, dB"))
-
-
-def test_value_histogram_counts_everything_and_marks_ranges():
-    x = np.random.default_rng(0).standard_normal((10, 100))
-    ax = plots.value_histogram(x, {"all": Range(-3.0, 3.0), "some": Range(-1.0, 1.0)}, bins=20)
-    counts, edges, _ = ax.patches[0].get_data()
-    np.testing.assert_array_equal(counts, np.histogram(x, 20)[0])
-    assert (counts.sum(), edges[0], edges[-1]) == (x.size, x.min(), x.max())
-    assert [line_data(line)[0] for line in ax.lines] == [[-3.0, 3.0], [-1.0, 1.0]]
-    assert legend(ax) == ["all", "some"]
-    assert ax.get_yscale() == "log"
-    assert labels(ax) == ("real value r", "count (log scale)")
-    assert plots.value_histogram(x).get_legend() is None
-
-
-def test_value_histogram_points_at_single_values():
-    ax = plots.value_histogram([-9.0, 0.0, 0.0, 1.0, 30.0], marks={"low": -9.0, "high": 30.0})
-    assert [(text.get_text(), text.xy[0], text.get_ha()) for text in ax.texts] == [
-        ("low", -9.0, "left"),
-        ("high", 30.0, "right"),
-    ]
-    assert all(text.arrow_patch for text in ax.texts)
 
 
 def test_code_histogram_shows_the_ledger_and_hatches_what_is_unused():
@@ -175,8 +150,17 @@ def test_values_above_codes_shares_the_scale():
     low, high = below.get_xlim()
     decoded = [params.scale * (end - params.zero_point) for end in (low, high)]
     assert above.get_xlim() == pytest.approx(tuple(decoded))
-    above, _ = plots.values_above_codes(x, code_ledger(x, params), marks={"one value": 2.0})
-    assert [text.get_text() for text in above.texts] == ["one value"]
+    counts, edges, _ = above.patches[0].get_data()
+    np.testing.assert_array_equal(counts, np.histogram(x, 120)[0])
+    assert (counts.sum(), edges[0], edges[-1]) == (x.size, -1.0, 2.0)
+    assert (above.get_yscale(), *labels(above)) == ("log", "real value r", "count (log scale)")
+    assert not above.texts
+    above, _ = plots.values_above_codes(x, code_ledger(x, params), marks={"low": -1.0, "high": 2.0})
+    assert [(text.get_text(), text.xy[0], text.get_ha()) for text in above.texts] == [
+        ("low", -1.0, "left"),
+        ("high", 2.0, "right"),
+    ]
+    assert all(text.arrow_patch for text in above.texts)
 
 
 def test_sliding_grid_moves_by_the_rounding_of_z():
@@ -261,15 +245,15 @@ def test_pointer_frame_does_not_name_a_pointer_out_of_sight():
 
 
 def test_pointer_frames_magnify_the_rows_after_the_first():
-    moments = {"start": (0, 3), "move 1": (1, 3), "move 2": (1, 2)}
-    panels = plots.pointer_frames([1, 2, 3, 4], [0, 1, 2, 3, 4], moments, (0.5, 3.5), columns=2)
-    assert panels.shape == (2, 2)
-    assert [ax.get_title().split(":")[0] for ax in panels.flat][:3] == list(moments)
+    moments = {"start": (0, 3), "move 1": (1, 3), "move 2": (1, 2), "end": (2, 2)}
+    panels = plots.pointer_frames([1, 2, 3, 4], [0, 1, 2, 3, 4], moments, (0.5, 3.5))
+    assert panels.shape == (2, 3)
+    assert [ax.get_title().split(":")[0] for ax in panels.flat][:4] == list(moments)
     for ax, (left, right) in zip(panels.flat, moments.values(), strict=False):
         assert [line.get_xdata()[0] for line in ax.lines] == [left, right]
     assert [panel.get_xlim() == (0.5, 3.5) for panel in panels[:, 0]] == [False, True]
     assert [panel.get_xlabel() for panel in panels[:, 0]] == ["", "real value r"]
-    assert [panel.get_ylabel() for panel in panels[0]] == ["count (log)", ""]
+    assert [panel.get_ylabel() for panel in panels[0]] == ["count (log)", "", ""]
 
 
 def test_tail_map_marks_the_largest():
@@ -328,9 +312,7 @@ def test_strips_show_every_seed_and_the_mean():
 
 def test_courses_join_the_points_of_one_seed():
     values = np.array([[80.0, 20.0, 4.0], [60.0, 40.0, 8.0]])
-    left, right = plots.courses(
-        {"2 bits": {"a": values}, "3 bits": {"a": values / 2}}, [0, 10, 50], "epochs", 2.5
-    )
+    left, right = plots.courses({"2 bits": {"a": values}, "3 bits": {"a": values / 2}}, [0, 10, 50], 2.5)
     drawn = [line.get_ydata() for line in left.lines]
     np.testing.assert_array_equal(drawn[:3], [*values, values.mean(axis=0)])
     assert [line.get_xdata().tolist() for line in left.lines[:3]] == [[0, 1, 2]] * 3
@@ -394,7 +376,7 @@ def test_rounding_rules_mark_the_ties():
 
 def test_sums_and_limits_counts_everything_and_shades_what_is_beyond():
     sums = {"eight": np.array([[-40_000, 0], [0, 30_000]]), "seven": np.array([5])}
-    ax = plots.sums_and_limits(sums, -32768, 32767, "sum of two products", bins=50)
+    ax = plots.sums_and_limits(sums, -32768, 32767, "sum of two products")
     for patch, values, color in zip(ax.patches[:2], sums.values(), plots.SERIES, strict=False):
         counts, edges, _ = patch.get_data()
         assert to_hex(patch.get_edgecolor()) == color.lower()

@@ -11,7 +11,8 @@ from numpy.typing import ArrayLike
 
 from quantnotes.calibration import METHODS
 from quantnotes.comparison.array import SCHEMES, Comparison
-from quantnotes.course.plots.frame import CLIPPED, CODE, REAL, SERIES, UNUSED, axes, canvas
+from quantnotes.course.plots.frame import canvas, legend_beside, row_of
+from quantnotes.course.plots.palette import CLIPPED, CODE, REAL, SERIES, UNUSED
 
 
 def noises(
@@ -20,7 +21,6 @@ def noises(
     clipping: ArrayLike,
     marks: Mapping[str, float] | None = None,
     xlabel: str = "clip",
-    ax: Axes | None = None,
 ) -> Axes:
     """Draw rounding noise, clipping noise and their sum against the clip, on a logarithmic axis.
 
@@ -32,8 +32,6 @@ def noises(
         Clips to point out on the sum, by name.
     xlabel : str
         What a clip is, with its unit.
-    ax : Axes, optional
-        Where to draw.
 
     Returns
     -------
@@ -44,7 +42,7 @@ def noises(
     >>> noises([1, 2, 3], [1, 4, 9], [9, 4, 1], {"best": 2.0}).get_yscale()
     'log'
     """
-    ax = canvas(ax, 3.2)
+    ax = canvas(None, 3.2)
     x = np.asarray(clips, np.float64)
     parts = np.asarray(rounding, np.float64), np.asarray(clipping, np.float64)
     total = parts[0] + parts[1]
@@ -57,11 +55,11 @@ def noises(
     ax.minorticks_off()  # they take longer to draw than all the rest
     shown = total[total > 0]
     ax.set_ylim(shown.min() / 10, shown.max() * 2)
-    ax.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
+    legend_beside(ax)
     return ax
 
 
-def distributions(p: ArrayLike, q: ArrayLike, clip: int, ax: Axes | None = None) -> Axes:
+def distributions(p: ArrayLike, q: ArrayLike, clip: int) -> Axes:
     """Draw the two distributions that a divergence compares, bin by bin, and where the clip lies.
 
     Parameters
@@ -70,8 +68,6 @@ def distributions(p: ArrayLike, q: ArrayLike, clip: int, ax: Axes | None = None)
         What is clipped, with all that lies beyond in its last bin, and its coarse copy.
     clip : int
         How many bins lie inside.
-    ax : Axes, optional
-        Where to draw.
 
     Returns
     -------
@@ -82,13 +78,13 @@ def distributions(p: ArrayLike, q: ArrayLike, clip: int, ax: Axes | None = None)
     >>> distributions([3, 2, 1], [2.5, 2.5, 1], 3).get_xlabel()
     'bin'
     """
-    ax = canvas(ax, 2.2)
+    ax = canvas(None, 2.2)
     place = np.arange(np.size(p))
     ax.bar(place - 0.2, np.asarray(p), 0.4, color=REAL, label="P: values, with\nthe rest in the last")
     ax.bar(place + 0.2, np.asarray(q), 0.4, color=CODE, hatch="///", edgecolor="white", label="Q: levels")
     ax.axvline(clip - 0.5, color=CLIPPED, ls="--", lw=1.5, label="clip")
     ax.set(xlabel="bin", ylabel="values", xticks=place)
-    ax.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5), fontsize=8)
+    legend_beside(ax, fontsize=8)
     return ax
 
 
@@ -111,25 +107,18 @@ def dots(panels: Mapping[str, Mapping[str, Mapping[str, float]]], xlabel: str = 
     >>> dots({"weight": {"8 bits": {"minmax": 35.5, "mse": 36.6}}}).shape
     (1,)
     """
-    all_axes = np.atleast_1d(axes(1, len(panels), height=2.6, sharey=True))
-    for ax, (name, series) in zip(all_axes, panels.items(), strict=True):
-        canvas(ax)
+    all_axes = row_of(panels, 2.6, fontsize=9)
+    for ax, series in zip(all_axes, panels.values(), strict=True):
         for (label, rows), marker, color in zip(series.items(), "os^D", SERIES, strict=False):
             names = list(rows)[::-1]
-            look = {
-                "marker": marker,
-                "markeredgecolor": color,
-                "markersize": 8,
-                "markeredgewidth": 1.8,
-                "ls": "",
-            }
             inside = color if marker == "o" else "none"  # marks that meet shall both be seen
-            ax.plot([rows[n] for n in names], names, markerfacecolor=inside, label=label, **look)
-        ax.set_title(name, fontsize=9)
+            ax.plot(
+                [rows[n] for n in names], names, marker, label=label, ms=8, mec=color, mew=1.8, mfc=inside
+            )
         ax.set_xlabel(xlabel)
         ax.grid(color="#DDDDDD")
         ax.margins(x=0.1, y=0.15)
-    all_axes[-1].legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
+    legend_beside(all_axes[-1])
     return all_axes
 
 

@@ -10,11 +10,11 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike
 
-from quantnotes.course.plots.frame import SERIES, axes, canvas
+from quantnotes.course.plots.frame import axes, canvas, legend_beside, side_by_side
+from quantnotes.course.plots.palette import MARKERS, SERIES
 
-_MARKERS = "osD^vP"
 _DASHES = ("-", "--", ":", "-.", (0, (6, 1)), (0, (1, 3)))
-_LOOKS = tuple(zip(SERIES, _MARKERS, _DASHES, strict=True))  # a colour alone says nothing on a grey print
+_LOOKS = tuple(zip(SERIES, MARKERS, _DASHES, strict=True))
 
 
 def lines(
@@ -63,7 +63,7 @@ def lines(
     ax.grid(color="#DDDDDD")
     if np.issubdtype(np.asarray(x).dtype, np.integer):
         ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-    ax.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
+    legend_beside(ax)
     return ax
 
 
@@ -71,19 +71,15 @@ def predictions(
     x: ArrayLike,
     predicted: Mapping[str, ArrayLike],
     measured: Mapping[str, ArrayLike],
-    xlabel: str = "bits",
-    ylabel: str = "SQNR, dB",
 ) -> Any:
     """Draw predictions and measurements as `lines` does, and underneath by how much they differ.
 
     Parameters
     ----------
     x : array_like, shape (n,)
-        Shared by all of them.
+        Numbers of bits, shared by all of them.
     predicted, measured : mapping of str to array_like, shape (n,)
-        The series, under the same names in both.
-    xlabel, ylabel : str
-        What stands at the axes.
+        The series in dB, under the same names in both.
 
     Returns
     -------
@@ -95,16 +91,14 @@ def predictions(
     'SQNR, dB'
     """
     both = axes(2, 1, height=4.6, sharex=True, height_ratios=[3, 2])
-    lines(x, predicted, measured, "", ylabel, both[0])
+    lines(x, predicted, measured, "", ax=both[0])
     gaps = {name: np.subtract(measured[name], predicted[name]) for name in predicted}
-    unit = ylabel.partition(", ")[2]
-    label = "measured −\npredicted" + (f", {unit}" if unit else "")
-    lines(x, {}, gaps, xlabel, label, both[1]).axhline(0, color="black", lw=0.8)
+    lines(x, {}, gaps, ylabel="measured −\npredicted, dB", ax=both[1]).axhline(0, color="black", lw=0.8)
     both[1].get_legend().remove()
     return both
 
 
-def bars(table: Mapping[str, Mapping[str, float]], ylabel: str = "SQNR, dB", ax: Axes | None = None) -> Axes:
+def bars(table: Mapping[str, Mapping[str, float]], ylabel: str = "SQNR, dB") -> Axes:
     """Draw groups of bars with their values on top.
 
     Parameters
@@ -113,8 +107,6 @@ def bars(table: Mapping[str, Mapping[str, float]], ylabel: str = "SQNR, dB", ax:
         The groups by name, and in each the bars by name: the same names in every group.
     ylabel : str
         What the values are, with their unit.
-    ax : Axes, optional
-        Where to draw.
 
     Returns
     -------
@@ -125,18 +117,13 @@ def bars(table: Mapping[str, Mapping[str, float]], ylabel: str = "SQNR, dB", ax:
     >>> len(bars({"weight": {"symmetric": 34.7, "asymmetric": 35.5}}).patches)
     2
     """
-    ax = canvas(ax, 3.0)
-    names = list(next(iter(table.values())))
-    width = 0.8 / len(names)
-    for i, (name, color) in enumerate(zip(names, SERIES, strict=False)):
-        place = np.arange(len(table)) + (i - (len(names) - 1) / 2) * width
-        drawn = ax.bar(place, [group[name] for group in table.values()], width, color=color, label=name)
-        ax.bar_label(drawn, fmt="%.1f", fontsize=8, padding=1)
-    ax.set_xticks(range(len(table)), list(table))
+    ax = canvas(None, 3.0)
+    for name, color, place, width, values in side_by_side(ax, table):
+        ax.bar_label(ax.bar(place, values, width, color=color, label=name), fmt="%.1f", fontsize=8, padding=1)
     ax.set_ylabel(ylabel)
     ax.axhline(0, color="black", lw=0.8)
     ax.margins(y=0.12)
-    ax.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
+    legend_beside(ax)
     return ax
 
 
@@ -177,5 +164,5 @@ def scatter(
     ax.set(xlabel=xlabel, ylabel=ylabel)
     ax.grid(color="#DDDDDD")
     ax.set_axisbelow(True)
-    ax.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
+    legend_beside(ax)
     return ax

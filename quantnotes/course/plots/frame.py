@@ -1,9 +1,10 @@
-"""What every picture starts from: axes, colours, and the way into a notebook or a file."""
+"""What every picture starts from: axes, and the way into a notebook or a file."""
 
 from __future__ import annotations
 
 import base64
 import io
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -11,19 +12,12 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import PlaceHolderLayoutEngine
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 
-Array = NDArray[Any]
+from quantnotes.course.plots.palette import SERIES
 
-REAL = "#0072B2"  # blue: real values
-CODE = "#E69F00"  # orange: codes, and what they decode to
-CLIPPED = "#D55E00"  # vermilion: what is clipped, and plain mistakes
-UNUSED = "#707070"  # grey: codes without data, limits, what is only for reference
-OTHER = "#009E73"  # green: the alternative that the first is compared with
-# Series without a meaning of their own (methods, tensors) take none of the colours above, but black, sky
-# blue, purple, brown, indigo, sand.
-SERIES = ("#000000", "#56B4E9", "#CC79A7", "#6B3E00", "#332288", "#DDCC77")
+Array = NDArray[Any]
 
 
 def axes(rows: int = 1, columns: int = 1, height: float = 2.8, **options: Any) -> Any:
@@ -105,6 +99,32 @@ def canvas(ax: Axes | None, height: float = 2.8) -> Axes:
     ax = axes(height=height) if ax is None else ax
     ax.spines[["top", "right"]].set_visible(False)
     return ax
+
+
+def row_of(titles: Iterable[str], height: float, fontsize: int = 10, **options: Any) -> Array:
+    """Make axes side by side, each with its title, that share the axis of values; return an array of Axes."""
+    titles = list(titles)
+    panels: Array = axes(1, len(titles), height=height, sharey=True, squeeze=False, **options)[0]
+    for ax, title in zip(panels, titles, strict=True):
+        canvas(ax).set_title(title, fontsize=fontsize)
+    return panels
+
+
+def side_by_side(
+    ax: Axes, table: Mapping[str, Mapping[str, ArrayLike]]
+) -> Iterator[tuple[str, str, Array, float, Array]]:
+    """Yield each series of a table of groups: name, colour, places, the width it may take, and values."""
+    names = list(next(iter(table.values())))
+    width = 0.8 / len(names)
+    for i, (name, color) in enumerate(zip(names, SERIES, strict=False)):
+        place = np.arange(len(table)) + (i - (len(names) - 1) / 2) * width
+        yield name, color, place, width, np.array([group[name] for group in table.values()], np.float64)
+    ax.set_xticks(range(len(table)), list(table))
+
+
+def legend_beside(ax: Axes, **options: Any) -> None:
+    """Name what is drawn, to the right of it."""
+    ax.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5), **options)
 
 
 def stairs(ax: Axes, counts: Array, edges: Array, color: str) -> None:

@@ -10,7 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike
 
-from quantnotes.course.plots.frame import CLIPPED, CODE, REAL, SERIES, axes, canvas
+from quantnotes.course.plots.frame import canvas, legend_beside, row_of
+from quantnotes.course.plots.palette import CLIPPED, CODE, REAL, SERIES
 
 
 def rounding_rules(acc: ArrayLike, exact: ArrayLike, codes: Mapping[str, ArrayLike]) -> Any:
@@ -38,14 +39,12 @@ def rounding_rules(acc: ArrayLike, exact: ArrayLike, codes: Mapping[str, ArrayLi
     """
     acc, exact = np.asarray(acc), np.asarray(exact)
     ties = np.abs(exact - np.trunc(exact)) == 0.5
-    panels = np.atleast_1d(axes(1, len(codes), height=2.9, sharex=True, sharey=True))
-    for ax, (name, q) in zip(panels, codes.items(), strict=True):
-        canvas(ax)
+    panels = row_of(codes, 2.9, fontsize=9, sharex=True)
+    for ax, q in zip(panels, codes.values(), strict=True):
         ax.plot(acc, exact, color=REAL, lw=1, ls="--", label="exact")
         ax.vlines(acc, exact, q, color=CODE, lw=1)
         for some, color, label in ((~ties, CODE, "code"), (ties, CLIPPED, "code of a tie")):
             ax.plot(acc[some], np.asarray(q)[some], "o", ms=4, color=color, label=label)
-        ax.set_title(name, fontsize=9)
         ax.set_xlabel("accumulator")
         ax.grid(color="#DDDDDD")
         for axis in (ax.xaxis, ax.yaxis):
@@ -55,14 +54,7 @@ def rounding_rules(acc: ArrayLike, exact: ArrayLike, codes: Mapping[str, ArrayLi
     return panels
 
 
-def sums_and_limits(
-    sums: Mapping[str, ArrayLike],
-    low: int,
-    high: int,
-    xlabel: str = "sum",
-    bins: int = 100,
-    ax: Axes | None = None,
-) -> Axes:
+def sums_and_limits(sums: Mapping[str, ArrayLike], low: int, high: int, xlabel: str = "sum") -> Axes:
     """Draw how sums are distributed, and the limits of the integer type that is to hold them.
 
     Parameters
@@ -73,10 +65,6 @@ def sums_and_limits(
         The smallest and the largest integer of the type.
     xlabel : str
         What the sums are.
-    bins : int
-        Number of bins.
-    ax : Axes, optional
-        Where to draw.
 
     Returns
     -------
@@ -87,12 +75,12 @@ def sums_and_limits(
     >>> sums_and_limits({"pairs": [1, 40_000]}, -32768, 32767).get_yscale()
     'log'
     """
-    ax = canvas(ax)
+    ax = canvas(None)
     every = {name: np.ravel(values) for name, values in sums.items()}
     smallest = min(low, *(values.min() for values in every.values()))
     largest = max(high, *(values.max() for values in every.values()))
     margin = 0.05 * (largest - smallest)
-    edges = np.linspace(smallest - margin, largest + margin, bins + 1)
+    edges = np.linspace(smallest - margin, largest + margin, 101)
     for (name, values), color in zip(every.items(), SERIES, strict=False):
         counts = np.histogram(values, edges)[0]
         ax.stairs(counts, edges, color=color, lw=1.5, baseline=0.5, label=name)
@@ -103,5 +91,5 @@ def sums_and_limits(
     ax.minorticks_off()
     ax.set(xlabel=xlabel, ylabel="sums in a bin (log)", xlim=(edges[0], edges[-1]))
     ax.set_ylim(bottom=0.5)
-    ax.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
+    legend_beside(ax)
     return ax

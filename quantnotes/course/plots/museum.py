@@ -10,7 +10,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from quantnotes.course.plots.frame import CLIPPED, UNUSED, axes, canvas, figure_of
+from quantnotes.course.plots.frame import axes, canvas, figure_of
+from quantnotes.course.plots.palette import CLIPPED, UNUSED
 
 if TYPE_CHECKING:
     from quantnotes.course.museum import Specimen

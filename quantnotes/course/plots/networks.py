@@ -10,15 +10,14 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
 from numpy.typing import ArrayLike
 
-from quantnotes.course.plots.frame import CLIPPED, CODE, OTHER, SERIES, UNUSED, axes, canvas
+from quantnotes.course.plots.frame import axes, canvas, legend_beside, row_of, side_by_side
+from quantnotes.course.plots.palette import CLIPPED, CODE, MARKERS, OTHER, SERIES, UNUSED
 from quantnotes.mapping import QuantParams
 from quantnotes.training import straight_through
 
 
-def strips(
-    table: Mapping[str, Mapping[str, ArrayLike]], ylabel: str = "wrong answers, %", ax: Axes | None = None
-) -> Axes:
-    """Draw several measurements of each thing, one for each seed, as dots, with a bar at their mean.
+def strips(table: Mapping[str, Mapping[str, ArrayLike]]) -> Axes:
+    """Draw wrong answers in percent, one for each seed, as dots, with a bar at their mean.
 
     The axis is logarithmic: 2 and 4 percent wrong are as far apart as 20 and 40.
 
@@ -26,10 +25,6 @@ def strips(
     ----------
     table : mapping of str to mapping of str to array_like, shape (seeds,)
         The groups by name, and in each the series by name: the same names in every group. Positive values.
-    ylabel : str
-        What the values are, with their unit.
-    ax : Axes, optional
-        Where to draw.
 
     Returns
     -------
@@ -40,20 +35,15 @@ def strips(
     >>> strips({"8 bits": {"a": [3.0, 2.0], "b": [4.0, 5.0]}}).get_ylabel()
     'wrong answers, %'
     """
-    ax = canvas(ax, 3.2)
-    names = list(next(iter(table.values())))
-    width = 0.8 / len(names)
-    for i, (name, color) in enumerate(zip(names, SERIES, strict=False)):
-        middle = np.arange(len(table)) + (i - (len(names) - 1) / 2) * width
-        values = np.array([group[name] for group in table.values()], np.float64)
+    ax = canvas(None, 3.2)
+    for name, color, middle, width, values in side_by_side(ax, table):
         spread = np.linspace(-0.28, 0.28, values.shape[1]) * width
         ax.scatter((middle[:, None] + spread).ravel(), values.ravel(), 14, color=color, lw=0, label=name)
         mean = values.mean(axis=1)
         ax.hlines(mean, middle - 0.42 * width, middle + 0.42 * width, color=color, lw=1.5)
-    ax.set_xticks(range(len(table)), list(table))
     _percents(ax)
-    ax.set_ylabel(ylabel)
-    ax.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
+    ax.set_ylabel("wrong answers, %")
+    legend_beside(ax)
     return ax
 
 
@@ -70,7 +60,6 @@ def _percents(ax: Axes) -> None:
 def courses(
     panels: Mapping[str, Mapping[str, ArrayLike]],
     points: Sequence[float],
-    xlabel: str = "epochs",
     reference: float | None = None,
 ) -> Any:
     """Draw how something goes on, a thin line for each seed and a thick one for their mean.
@@ -80,9 +69,7 @@ def courses(
     panels : mapping of str to mapping of str to array_like, shape (seeds, points)
         The panels by title, and in each the series by name: positive values, in percent wrong.
     points : sequence of float
-        Where they were measured, in order; drawn at equal distances.
-    xlabel : str
-        What the points are.
+        The epochs after which they were measured, in order; drawn at equal distances.
     reference : float, optional
         A value to compare with, drawn in grey.
 
@@ -95,10 +82,9 @@ def courses(
     >>> courses({"2 bits": {"slowly": [[80.0, 40.0], [90.0, 30.0]]}}, [0, 10])[0].get_ylabel()
     'wrong answers, %'
     """
-    drawn = axes(1, len(panels), height=3.4, sharey=True, squeeze=False)[0]
-    for ax, (title, group) in zip(drawn, panels.items(), strict=True):
-        canvas(ax)
-        for (name, values), color, marker in zip(group.items(), SERIES, "osD", strict=False):
+    drawn = row_of(panels, 3.4)
+    for ax, group in zip(drawn, panels.values(), strict=True):
+        for (name, values), color, marker in zip(group.items(), SERIES, MARKERS, strict=False):
             seeds = np.asarray(values, np.float64)
             ax.plot(range(len(points)), seeds.T, color=color, lw=0.6, alpha=0.6)
             mean = seeds.mean(axis=0)
@@ -106,8 +92,7 @@ def courses(
         if reference is not None:
             ax.axhline(reference, color=UNUSED, ls="--", lw=1, label="float")
         ax.set_xticks(range(len(points)), [f"{point:g}" for point in points])
-        ax.set_xlabel(xlabel)
-        ax.set_title(title, fontsize=10)
+        ax.set_xlabel("epochs")
         _percents(ax)
     drawn[0].set_ylabel("wrong answers, %")
     drawn[-1].legend(frameon=False, loc="upper right", fontsize=9)
@@ -150,8 +135,8 @@ def pretended_slope(params: QuantParams) -> Any:
             ax.axvspan(
                 start, end, color=CLIPPED, alpha=0.12, lw=0, label="clipped" if start == x[0] else None
             )
-    above.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
-    below.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
+    legend_beside(above)
+    legend_beside(below)
     return both
 
 
@@ -174,9 +159,8 @@ def ladder(panels: Mapping[str, Mapping[str, ArrayLike]], rungs: Sequence[str]) 
     >>> ladder({"layer 0": {"min-max": [[20.0, 25.0]]}}, ["tensor", "layer"])[0].get_ylabel()
     'SQNR, dB'
     """
-    both = axes(1, len(panels), height=3.6, sharey=True, squeeze=False)[0]
-    for ax, (title, ranges) in zip(both, panels.items(), strict=True):
-        canvas(ax)
+    drawn = row_of(panels, 3.6)
+    for ax, ranges in zip(drawn, panels.values(), strict=True):
         for (name, texts), (color, marker) in zip(ranges.items(), _RANGES, strict=False):
             for i, values in enumerate(np.asarray(texts)):
                 ax.plot(
@@ -184,11 +168,10 @@ def ladder(panels: Mapping[str, Mapping[str, ArrayLike]], rungs: Sequence[str]) 
                     ls=("-", ":")[i % 2], label=None if i else name,
                 )  # fmt: skip
         ax.set_xticks(range(len(rungs)), list(rungs), rotation=30, ha="right")
-        ax.set_title(title, fontsize=10)
         ax.grid(color="#DDDDDD")
-    both[0].set_ylabel("SQNR, dB")
-    both[-1].legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
-    return both
+    drawn[0].set_ylabel("SQNR, dB")
+    legend_beside(drawn[-1])
+    return drawn
 
 
 _RANGES = ((SERIES[0], "o"), (CLIPPED, "s"), (OTHER, "D"), (SERIES[1], "^"), (SERIES[2], "v"))
@@ -220,5 +203,5 @@ def per_token(series: Mapping[str, ArrayLike], ax: Axes | None = None) -> Axes:
         ax.scatter(np.arange(len(values)), values, sizes, color=color, marker=marker, lw=0, label=name)
         ax.axhline(float(np.median(values)), color=color, lw=1, ls="--")
     ax.set(xlabel="position of the token", ylabel="SQNR, dB")
-    ax.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
+    legend_beside(ax)
     return ax

@@ -9,14 +9,15 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from quantnotes.course.plots.frame import CLIPPED, CODE, OTHER, REAL, UNUSED, Array, axes, canvas
+from quantnotes.course.plots.frame import Array, axes, canvas, legend_beside
+from quantnotes.course.plots.palette import CLIPPED, CODE, OTHER, REAL, UNUSED
 from quantnotes.mapping import QuantParams, dequantize, quantize
 
 _MAX_LABELLED = 16  # codes on a number line that still have room for their numbers
 _CODE_TEXT = "#9A6A00"  # CODE, dark enough to be read
 
 
-def number_line(params: QuantParams, values: Iterable[float] = (), ax: Axes | None = None) -> Axes:
+def number_line(params: QuantParams, values: Iterable[float] = ()) -> Axes:
     """Draw the reals that the codes stand for, and where each of some values goes.
 
     Parameters
@@ -25,8 +26,6 @@ def number_line(params: QuantParams, values: Iterable[float] = (), ax: Axes | No
         Per tensor; with 16 codes or fewer each one is labelled.
     values : iterable of float
         Real values, drawn above the line with an arrow to what they decode to.
-    ax : Axes, optional
-        Where to draw.
 
     Returns
     -------
@@ -38,7 +37,7 @@ def number_line(params: QuantParams, values: Iterable[float] = (), ax: Axes | No
     >>> number_line(QuantParams(0.5, 1, IntGrid(-4, 3)), [0.6]).get_xlabel()
     'real value r'
     """
-    ax = canvas(ax, 2.0)
+    ax = canvas(None, 2.0)
     codes = np.arange(params.grid.qmin, params.grid.qmax + 1)
     reals = dequantize(codes, params, dtype=np.float64)
     ax.plot(reals, np.zeros(len(reals)), "-|", color=CODE, markersize=14, markeredgewidth=2)
@@ -106,7 +105,7 @@ def staircase(
     ax.set(xlabel="real value r", ylabel="code q", xlim=(low, high))
     ax.set_ylim(params.grid.qmin - 1.5, params.grid.qmax + 1.5)
     ax.yaxis.set_major_locator(MaxNLocator(integer=True))
-    ax.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
+    legend_beside(ax)
     return ax
 
 
@@ -137,8 +136,6 @@ def sawtooth(
         Per tensor; dashed lines stand at plus and minus S/2.
     ax : Axes, optional
         Where to draw.
-    dots : iterable of float
-        Inputs at which each error gets a dot as well: at a tie it is a single point.
 
     Returns
     -------
@@ -160,7 +157,7 @@ def sawtooth(
         ax.axhline(sign * params.scale / 2, color=UNUSED, ls=":", lw=1.2, label="± S/2" if sign > 0 else None)
     _shade_clipped(ax, params, low, high)
     ax.set(xlabel="real value r", ylabel="error e", xlim=(low, high))
-    ax.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
+    legend_beside(ax)
     return ax
 
 

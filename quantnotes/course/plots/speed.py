@@ -8,23 +8,20 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
-from quantnotes.course.plots.frame import CODE, REAL, SERIES, UNUSED, axes, canvas, stairs
+from quantnotes.course.plots.frame import axes, canvas, legend_beside, stairs
+from quantnotes.course.plots.palette import CODE, MARKERS, REAL, SERIES, UNUSED
 from quantnotes.histogram import Histogram
 
-_MARKERS = "osD^vP"
 
-
-def costs(each: Mapping[str, float], limits: Mapping[str, float], xlabel: str = "ns an element") -> Axes:
+def costs(each: Mapping[str, float], limits: Mapping[str, float]) -> Axes:
     """Draw what ways of doing the same cost, a bar each with its number, and limits as lines.
 
     Parameters
     ----------
     each : mapping of str to float
-        The cost of each way by name, from top to bottom.
+        The cost of each way by name, from top to bottom, in ns an element.
     limits : mapping of str to float
         What nothing can undercut, by name.
-    xlabel : str
-        What is counted, with its unit.
 
     Returns
     -------
@@ -41,7 +38,7 @@ def costs(each: Mapping[str, float], limits: Mapping[str, float], xlabel: str = 
     ax.invert_yaxis()
     for (name, limit), dashes in zip(limits.items(), ("--", ":"), strict=False):
         ax.axvline(limit, color=UNUSED, ls=dashes, lw=1.5, label=name)
-    ax.set_xlabel(xlabel)
+    ax.set_xlabel("ns an element")
     ax.margins(x=0.1)
     ax.legend(frameon=False, loc="lower right")
     return ax
@@ -78,11 +75,11 @@ def roofline(points: Mapping[str, tuple[float, float]], bandwidth: float, peaks:
         ax.hlines(peak, peak / bandwidth, reach[-1], color=UNUSED, ls="-" if peak == top else "--", lw=1.2)
         ax.annotate(name, (reach[-1], peak), (0, 3), ha="right",
                     textcoords="offset points", fontsize=8, color=UNUSED)  # fmt: skip
-    for (name, (intensity, rate)), marker, color in zip(points.items(), _MARKERS, SERIES, strict=False):
+    for (name, (intensity, rate)), marker, color in zip(points.items(), MARKERS, SERIES, strict=False):
         ax.plot(intensity, rate, marker, color=color, ms=8, label=name)
     ax.set(xscale="log", yscale="log", xlabel="operations a byte", ylabel="operations a ns")
     ax.grid(color="#EEEEEE", which="major")
-    ax.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
+    legend_beside(ax)
     return ax
 
 
@@ -106,7 +103,7 @@ def cost_by_size(series: Mapping[str, Sequence[tuple[int, float]]], marks: Mappi
     'log'
     """
     ax = canvas(None, 3.4)
-    for (name, points), marker, color in zip(series.items(), _MARKERS, SERIES, strict=False):
+    for (name, points), marker, color in zip(series.items(), MARKERS, SERIES, strict=False):
         ax.plot(*zip(*points, strict=True), marker=marker, color=color, lw=1.2, ms=5, label=name)
     ax.set(xscale="log", yscale="log", xlabel="elements", ylabel="ns an element")
     for name, size in marks.items():
@@ -114,7 +111,7 @@ def cost_by_size(series: Mapping[str, Sequence[tuple[int, float]]], marks: Mappi
         ax.annotate(name, (size, 1), (2, -2), xycoords=("data", "axes fraction"), va="top", fontsize=8,
                     textcoords="offset points", color=UNUSED)  # fmt: skip
     ax.grid(color="#EEEEEE", which="major")
-    ax.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
+    legend_beside(ax)
     return ax
 
 

@@ -9,68 +9,11 @@ import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import ArrayLike
 
-from quantnotes.course.plots.frame import CLIPPED, CODE, OTHER, REAL, SERIES, UNUSED, axes, canvas, stairs
-from quantnotes.ranges import Range
+from quantnotes.course.plots.frame import axes, canvas, legend_beside, stairs
+from quantnotes.course.plots.palette import CLIPPED, CODE, OTHER, REAL, UNUSED
 from quantnotes.saturation import CodeLedger
 
 _FEW = 10  # values: a bar lower than that is easily overlooked
-
-
-def value_histogram(
-    x: ArrayLike,
-    ranges: Mapping[str, Range] | None = None,
-    bins: int = 120,
-    ax: Axes | None = None,
-    marks: Mapping[str, float] | None = None,
-) -> Axes:
-    """Draw how the real values are distributed, counts on a logarithmic axis, and ranges as brackets above.
-
-    Parameters
-    ----------
-    x : array_like
-        Real values, any shape.
-    ranges : mapping of str to Range, optional
-        Ranges to mark, by name.
-    bins : int
-        Number of bins.
-    ax : Axes, optional
-        Where to draw.
-    marks : mapping of str to float, optional
-        Single values to point at, by what to say of them: a bar of one value is easily overlooked.
-
-    Returns
-    -------
-    Axes
-
-    Examples
-    --------
-    >>> value_histogram([1.0, 2.0], {"min-max": Range(1.0, 2.0)}).get_yscale()
-    'log'
-    """
-    ax = canvas(ax)
-    counts, edges = np.histogram(np.ravel(x), bins)
-    stairs(ax, counts, edges, REAL)
-    top = float(np.max(counts))
-    for i, (name, (low, high)) in enumerate((ranges or {}).items()):
-        y, color = top * 3.0 ** (i + 1), SERIES[1 + i % (len(SERIES) - 1)]
-        ax.plot([low, high], [y, y], color=color, marker="|", markersize=10, lw=2, label=name)
-    ax.set(xlabel="real value r", ylabel="count (log scale)")
-    ax.set_ylim(bottom=0.5)
-    for name, value in (marks or {}).items():
-        side = "right" if value > (edges[0] + edges[-1]) / 2 else "left"
-        ax.annotate(
-            name,
-            (value, 2.0),
-            (0, 24),
-            textcoords="offset points",
-            ha=side,
-            va="bottom",
-            color=REAL,
-            arrowprops={"arrowstyle": "->", "color": REAL},
-        )
-    if ranges:
-        ax.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
-    return ax
 
 
 def code_histogram(ledger: CodeLedger, ax: Axes | None = None, title: str = "") -> Axes:
@@ -148,7 +91,7 @@ def values_above_codes(x: ArrayLike, ledger: CodeLedger, marks: Mapping[str, flo
     ledger : CodeLedger
         What became of them, per tensor.
     marks : mapping of str to float, optional
-        Single values to point at, as in :func:`value_histogram`.
+        Single values to point at, by what to say of them: a bar of one value is easily overlooked.
 
     Returns
     -------
@@ -163,8 +106,21 @@ def values_above_codes(x: ArrayLike, ledger: CodeLedger, marks: Mapping[str, flo
     both = axes(2, 1, height=4.2)
     low, high = code_histogram(ledger, both[1]).get_xlim()
     scale, zero = ledger.params.scale, ledger.params.zero_point
-    value_histogram(x, ax=both[0], marks=marks).set_xlim(scale * (low - zero), scale * (high - zero))
+    _value_histogram(both[0], x, marks or {})
+    both[0].set_xlim(scale * (low - zero), scale * (high - zero))
     return both
+
+
+def _value_histogram(ax: Axes, x: ArrayLike, marks: Mapping[str, float]) -> None:
+    counts, edges = np.histogram(np.ravel(x), 120)
+    stairs(canvas(ax), counts, edges, REAL)
+    ax.set(xlabel="real value r", ylabel="count (log scale)")
+    ax.set_ylim(bottom=0.5)
+    arrow = {"arrowstyle": "->", "color": REAL}
+    for name, value in marks.items():
+        side = "right" if value > (edges[0] + edges[-1]) / 2 else "left"
+        place: dict[str, Any] = {"textcoords": "offset points", "ha": side, "va": "bottom"}
+        ax.annotate(name, (value, 2.0), (0, 24), color=REAL, arrowprops=arrow, **place)
 
 
 def channel_maxima(weight: ArrayLike, axis: int = 0, ax: Axes | None = None) -> Axes:
@@ -195,7 +151,7 @@ def channel_maxima(weight: ArrayLike, axis: int = 0, ax: Axes | None = None) -> 
     ax.axhline(maxima[-1], color=CODE, ls="--", label="the whole tensor")
     ax.axhline(float(np.median(maxima)), color=UNUSED, ls=":", label="median channel")
     ax.set(xlabel="channels, sorted", ylabel="max |r|", ylim=(0, 1.1 * maxima[-1]))
-    ax.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
+    legend_beside(ax)
     return ax
 
 
@@ -284,10 +240,8 @@ def pointer_frames(
     edges: ArrayLike,
     states: Mapping[str, tuple[int, int]],
     zoom: tuple[float, float],
-    columns: int = 3,
-    height: float = 2.0,
 ) -> Any:
-    """Draw the pointers at several moments, one panel each, all rows but the first magnified.
+    """Draw the pointers at several moments, three to a row, all rows but the first magnified.
 
     Parameters
     ----------
@@ -297,23 +251,19 @@ def pointer_frames(
         The bins that the pointers stand at, by the name of the moment.
     zoom : (float, float)
         The real values that the rows after the first reach from and to.
-    columns : int
-        Panels side by side.
-    height : float
-        Of a row, in inches.
 
     Returns
     -------
-    ndarray of Axes, shape (rows, columns)
+    ndarray of Axes, shape (rows, 3)
 
     Examples
     --------
     >>> moments = {"start": (0, 2), "end": (1, 2)}
-    >>> pointer_frames([1, 2, 1], [0, 1, 2, 3], moments, (0, 2), columns=1).shape
-    (2, 1)
+    >>> pointer_frames([1, 2, 1], [0, 1, 2, 3], moments, (0, 2)).shape
+    (1, 3)
     """
-    rows = -(-len(states) // columns)
-    panels = axes(rows, columns, height=height * rows, sharex="row", sharey=True, squeeze=False)
+    rows = -(-len(states) // 3)
+    panels = axes(rows, 3, height=2.0 * rows, sharex="row", sharey=True, squeeze=False)
     for ax, (name, state) in zip(panels.flat, states.items(), strict=False):
         pointer_frame(counts, edges, state, name, ax)
     for ax in panels[1:].flat:
