@@ -2,9 +2,9 @@
 
 A function returns the axes it has drawn on: those it makes, or the `ax` it is given where it takes one;
 `show` puts the figure into a notebook, with the text that stands for it where it cannot be seen. One colour
-has one meaning throughout (`REAL`, `CODE`, `CLIPPED`, `UNUSED`, `OTHER`), and what has no meaning of its own, such as a
-method beside others, takes one of `SERIES`. All stay apart for colour-blind readers: they are of the
-palette that M. Okabe and K. Ito proposed in 2002, the grey a little darker, with three more for `SERIES`.
+has one meaning throughout (`REAL`, `CODE`, `CLIPPED`, `UNUSED`, `OTHER`), and what has no meaning of its own,
+such as a method beside others, takes one of `SERIES`. All stay apart for colour-blind readers: they are of
+the palette that M. Okabe and K. Ito proposed in 2002, the grey a little darker, with three more for `SERIES`.
 Not covered: pyplot and its global state.
 """
 
