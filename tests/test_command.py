@@ -219,6 +219,26 @@ def test_filter_and_least_size(tmp_path, capsys):
         assert found == sorted(found)
 
 
+def test_an_axis_that_no_tensor_has_is_no_silent_wish(tmp_path, capsys):
+    np.savez(tmp_path / "m.npz", matrix=X.reshape(6, 10), vector=X, cube=X.reshape(3, 4, 5))
+    for axis, has in ((2, True), (-3, True), (3, False), (7, False), (-4, False)):
+        for role in ([], ["--role", "weight"]):
+            code, out, err = run(
+                tmp_path / "m.npz", "--csv", "--bits", 8, "--channel-axis", axis, *role, capsys=capsys
+            )
+            assert len(out) == 4
+            assert (code, err) == (
+                (0, []) if has else (1, [f"quantnotes: no tensor has channels along axis {axis}"])
+            )
+        if has:
+            compare(tmp_path / "m.npz", bits=8, channel_axis=axis)
+        else:
+            with pytest.raises(ValueError, match=f"axis {axis}"):
+                compare(tmp_path / "m.npz", bits=8, channel_axis=axis)
+    code, _, err = run(tmp_path / "m.npz", "--tensor", "vector", "--channel-axis", 0, capsys=capsys)
+    assert (code, len(err)) == (1, 1)
+
+
 def test_version(capsys):
     with pytest.raises(SystemExit) as stop:
         main(["--version"])

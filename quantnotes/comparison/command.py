@@ -30,7 +30,7 @@ from quantnotes.comparison.rows import (
     rows_of,
     sorted_rows,
 )
-from quantnotes.comparison.survey import THIN_TAIL, Outcome, outcomes
+from quantnotes.comparison.survey import THIN_TAIL, Outcome, has_given_axis, lacking, outcomes
 
 PROGRAM = "quantnotes"
 _NAMED = 3  # skipped tensors of one kind that are named
@@ -159,6 +159,7 @@ class _Run:
         self.done = self.total = 0
         self.failed = False
         self.thin = False
+        self.has_axis = False  # True once a tensor had the axis that was given
         self.started = False  # True once a row has been written
         self.kept: list[list[Row]] = []  # for --sort
         self.skipped: dict[str, list[str]] = {}  # names by the reason
@@ -184,6 +185,8 @@ class _Run:
                 for outcome in outcomes(source, bits, options.role, options.channel_axis, self._wants, done):
                     self._take(outcome, outcome.file if several else "")
             self._finish()
+        if self.done and options.channel_axis is not None and not self.has_axis:
+            self._fail(lacking(options.channel_axis))
         if not self.done:
             if not self.failed:
                 _say("no tensor to compare")
@@ -254,6 +257,7 @@ class _Run:
             return
         self.done += 1
         self.thin |= outcome.found.tail.thin
+        self.has_axis |= has_given_axis(outcome.found)
         rows = rows_of(file, outcome.tensor, outcome.shape, outcome.found)
         if self.writer is None:
             self._write(f"{outcome.found}\n")

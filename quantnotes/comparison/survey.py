@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike
 from quantnotes.checks import as_int
 from quantnotes.comparison.array import Comparison, Width, bit_widths, compare_array
 from quantnotes.comparison.files import NotCompared, Source, Stored, find_sources, open_tensors
-from quantnotes.comparison.roles import RoleName, given_role, role_by_name
+from quantnotes.comparison.roles import GIVEN, RoleName, given_role, role_by_name
 from quantnotes.comparison.rows import COLUMNS, plain, rows_of
 from quantnotes.tables import Printed
 
@@ -144,7 +144,7 @@ def compare(
     TypeError
         If `x` holds no real numbers, `bits` or `channel_axis` no integers, or an array comes with `tensor`.
     ValueError
-        If `x` is empty or not finite, `bits` is out of range, `role` unknown, an array lacks the axis, a file
+        If `x` is empty or not finite, `bits` is out of range, `role` unknown, the data or all tensors of a file lack the axis, a file
         cannot be read or lacks the tensor, or the tensor that is named or alone in it cannot be compared.
     ModuleNotFoundError
         If a file needs a package that is not installed; the message names it.
@@ -209,7 +209,19 @@ def _survey(
                 failed.add(name)
     if tensor is not None and not comparisons and not skipped:
         raise ValueError(f"there is no tensor {tensor!r}; the file holds {', '.join(names)}")
+    if channel_axis is not None and comparisons and not any(map(has_given_axis, comparisons.values())):
+        raise ValueError(lacking(channel_axis))
     return Survey(comparisons, skipped, frozenset(failed))
+
+
+def has_given_axis(found: Comparison) -> bool:
+    """Return whether the axis of the channels is the one that was given: tensors without it go on without."""
+    return found.role.reason == GIVEN
+
+
+def lacking(axis: int) -> str:
+    """Return what is wrong where no tensor has the axis that was given."""
+    return f"no tensor has channels along axis {axis}"
 
 
 def outcomes(
