@@ -144,8 +144,9 @@ def compare(
     TypeError
         If `x` holds no real numbers, `bits` or `channel_axis` no integers, or an array comes with `tensor`.
     ValueError
-        If `x` is empty or not finite, `bits` is out of range, `role` unknown, the data or all tensors of a file lack the axis, a file
-        cannot be read or lacks the tensor, or the tensor that is named or alone in it cannot be compared.
+        If `x` is empty or not finite, `bits` is out of range, `role` unknown, an array or every tensor of a
+        file lacks the axis, a file cannot be read or lacks the tensor, or the tensor that is named or alone
+        in it cannot be compared.
     ModuleNotFoundError
         If a file needs a package that is not installed; the message names it.
 
