@@ -14,10 +14,13 @@ from onnx.reference import ReferenceEvaluator  # noqa: E402
 from quantnotes import (  # noqa: E402
     INT4,
     INT8,
+    INT8_NARROW,
     INT16,
     UINT4,
     UINT8,
+    UINT16,
     Histogram,
+    IntGrid,
     Range,
     choose_range,
     fake_quantize,
@@ -27,8 +30,9 @@ from quantnotes import (  # noqa: E402
 )
 from quantnotes import __main__ as command_line  # noqa: E402
 from quantnotes import onnx_model as om  # noqa: E402
-from quantnotes.onnx_model.command import read_batches  # noqa: E402
-from quantnotes.onnx_model.graph import Graph, run  # noqa: E402
+from quantnotes.onnx_model.blame import LayerBlame, TensorReport  # noqa: E402
+from quantnotes.onnx_model.command import _parser, read_batches  # noqa: E402
+from quantnotes.onnx_model.graph import Graph, folded_graph, run, with_outputs  # noqa: E402
 from quantnotes.onnx_model.writing import seen  # noqa: E402
 
 RNG = np.random.default_rng(0)
@@ -219,6 +223,173 @@ def test_only_what_is_one_number_a_channel_is_folded(constant, folds):
     assert ops(om.fold(model)) == (["Conv"] if folds else ["Conv", "Add"])
 
 
+LINEAR = {
+    "Conv": ("x w b", (6, 4, 3, 3), {"pads": [1, 1, 1, 1]}, ["n", 4, 8, 6]),
+    "Conv in 1-D": ("x w", (6, 4, 3), {"pads": [1, 1]}, ["n", 4, 6]),
+    "Gemm": ("x w b", (4, 6), {}, ["n", 4]),
+    "Gemm transposed": ("x w", (6, 4), {"transB": 1}, ["n", 4]),
+    "Gemm doubled": ("x w b", (4, 6), {"alpha": 2.0}, ["n", 4]),
+    "MatMul": ("x w", (4, 6), {}, ["n", 4]),
+}
+
+
+@pytest.mark.parametrize("kind", LINEAR)
+@pytest.mark.parametrize("after", ["Add", "Mul", "Sub"])
+def test_what_folds_is_one_number_for_each_channel(kind, after):
+    """The oracle: an array that broadcasts to the output, and varies along its channels at most."""
+    rng = np.random.default_rng(5)
+    inputs, shape, stated, data = LINEAR[kind]
+    sizes = [2, 6, *data[2:]]
+    for constant in ((), (1,), (6,), (6, 1), (1, 6), (6, 1, 1), (1, 6, 1), (1, 6, 1, 1), (8, 6), (1, 1, 1)):
+        other = np.asarray(rng.normal(2, 1, constant))
+        try:
+            spread = np.broadcast_to(other, sizes)
+        except ValueError:  # this output has other axes
+            continue
+        model = model_of(
+            [node(kind.split()[0], inputs, "h", **stated), node(after, "c h", "y")],
+            {"w": rng.normal(size=shape), "b": rng.normal(size=6), "c": other},
+            {"x": data},
+            ["y"],
+        )
+        one_each = len({tuple(np.moveaxis(spread, 1, -1)[place]) for place in np.ndindex(2, *sizes[2:])}) == 1
+        folds = one_each and after != "Sub" and kind not in ("MatMul", "Gemm doubled")
+        assert len(om.fold(model).graph.node) == (1 if folds else 2), constant
+
+
+@pytest.mark.parametrize("norm", [False, True])
+@pytest.mark.parametrize("biases", ["b b", "b c", "b"])
+def test_layers_that_share_a_weight_or_a_bias_fold_apart(norm, biases):
+    first, second = [*biases.split(), ""][:2]
+    nodes = [node("Conv", f"x w {first}", "one"), node("Conv", f"x w {second}", "two")]
+    if norm:
+        nodes.append(node("BatchNormalization", "two gamma beta mean var", "three", epsilon=0.5))
+    nodes.append(node("Mul", "one factor", "four"))
+    model = model_of(
+        [*nodes, node("Sum", "four three" if norm else "four two", "y")],
+        {"w": W, "b": RNG.normal(size=6), "c": RNG.normal(size=6), **NORM, "factor": 3.0},
+        {"x": [1, 4, 8, 8]},
+        ["y"],
+    )
+    assert ops(om.fold(model, check=batches(1, 1))) == ["Conv", "Conv", "Sum"]
+
+
+def test_what_constants_give_is_computed_beforehand(monkeypatch):
+    """Not what is drawn at random, decoded from codes, very large, or an output of the model."""
+    model = model_of(
+        [
+            node("Add", "two two", "four"),
+            node("Mul", "four x", "a"),
+            node("RandomNormalLike", "two", "noise"),
+            node("Mul", "noise zero", "nothing"),
+            node("QuantizeLinear", "two one", "codes"),
+            node("DequantizeLinear", "codes one", "back"),
+            node("Expand", "two shape", "large"),
+            node("ReduceMax", "large", "most", keepdims=0),
+            node("Sum", "a nothing back most", "y"),
+            node("Neg", "two", "z"),
+        ],
+        {"two": [2.0], "one": 1.0, "zero": 0.0},
+        {"x": ["n", 3]},
+        ["y", "z"],
+        integers={"shape": [10, 11]},
+    )
+    monkeypatch.setattr("quantnotes.onnx_model.graph._LARGEST_CONSTANT", 100)
+    left = ops(om.fold(model))
+    assert {"Add"} == set(ops(model)) - set(left)
+
+
+def test_constants_of_other_domains_and_operators_stay(monkeypatch):
+    """What is not standard may compute anything; what the reference does not know stays as it is."""
+    nodes = [node("Add", "two two", "four"), node("Mul", "four x", "y")]
+    model = model_of(nodes, {"two": 2.0}, {"x": ["n", 3]}, ["y"])
+    model.graph.node[0].domain = "elsewhere"
+    assert [n.op_type for n in folded_graph(model).nodes] == ["Add", "Mul"]
+    model.graph.node[0].domain = "ai.onnx"
+    model.graph.node[0].op_type = "Unheard"
+    assert [n.op_type for n in folded_graph(model).nodes] == ["Unheard", "Mul"]
+
+
+def test_names_that_are_missing_or_come_twice():
+    """Every node gets one of its own, and what is inserted takes none that is there."""
+    nodes = [
+        node("MatMul", "x w", "h"),
+        node("Relu", "h", "r"),
+        node("MatMul", "r w", "x_codes"),
+        node("Relu", "x_codes", "w_scale"),
+        node("MatMul", "w_scale w", "y"),
+    ]
+    model = model_of(nodes, {"w": RNG.normal(size=(3, 3)), "x_scale": 1.0}, {"x": ["n", 3]}, ["y"])
+    for n, name in zip(model.graph.node, ["same", "same", "", "", "y"], strict=True):
+        n.name = name
+    graph = folded_graph(model)
+    names = [n.name for n in graph.nodes]
+    assert len(set(names)) == len(names) == 5
+    assert names[0] == "same"
+    assert all(names)
+    data = [{"x": RNG.normal(size=(20, 3)).astype(np.float32)}]
+    made = om.quantize(model, om.observe(model, data))
+    onnx.checker.check_model(made)
+    assert om.report(model, made, data).sqnr_db > 20
+    taken = {"x", "h", "r", "w", "same", "y"}
+    assert not taken & {graph.unused(name) for name in taken}
+    assert graph.unused("free") == "free"
+
+
+def test_weights_that_are_listed_as_inputs():
+    """As old files have them, and converters still write them."""
+    model, data = small_network(), batches(1)
+    for tensor in model.graph.initializer:
+        model.graph.input.append(
+            helper.make_tensor_value_info(tensor.name, tensor.data_type, list(tensor.dims))
+        )
+    folded = om.fold(model)
+    assert [i.name for i in folded.graph.input] == ["x"]
+    assert ops(folded) == ops(om.fold(small_network()))
+    assert om.observe(model, data) == om.observe(small_network(), data)
+
+
+def test_the_file_format_follows_the_opset():
+    """What is left of tensors that are gone goes too: their shapes, and constants that nothing reads."""
+    model = small_network(11)
+    model.ir_version = 4
+    folded = om.fold(model)
+    assert (folded.opset_import[0].version, folded.ir_version) == (13, 7)
+    read = {name for n in folded.graph.node for name in n.input}
+    assert {t.name for t in folded.graph.initializer} <= read
+    assert {v.name for v in folded.graph.value_info} <= {n.output[0] for n in folded.graph.node}
+    observation = om.observe(model, batches(1))
+    for choice, version, file in [({}, 13, 7), ({"activations": INT16}, 21, 10), ({"weights": INT4}, 21, 10)]:
+        made = om.quantize(model, observation, **choice)
+        assert (made.opset_import[0].version, made.ir_version) == (version, file)
+        assert made.producer_name == "quantnotes"
+    del model.opset_import[:]
+    with pytest.raises(ValueError, match="no standard operators"):
+        om.fold(model)
+
+
+def test_not_a_number_on_both_sides_is_equal():
+    model = model_of([node("Conv", "x w", "h"), node("Log", "h", "y")], {"w": W}, {"x": [1, 4, 8, 8]}, ["y"])
+    assert np.isnan(outputs_of(model, batches(1, 1)[0])[0]).any()
+    assert ops(om.fold(model)) == ["Conv", "Log"]
+
+
+@pytest.mark.parametrize(("longest", "fits"), [(31, True), (32, False)])
+def test_random_inputs_are_32_long_where_the_model_says_nothing(longest, fits):
+    model = model_of(
+        [node("Pad", "x pads", "wide", mode="reflect")],
+        {},
+        {"x": ["n", "length"]},
+        ["wide"],
+        integers={"pads": [0, 0, 0, longest]},
+    )
+    if fits:
+        assert om.fold(model)
+    else:
+        with pytest.raises(ValueError, match="were random"):
+            om.fold(model)
+
+
 @pytest.mark.parametrize("end", ["conv", "twice"])
 def test_what_is_read_elsewhere_is_not_folded(end):
     nodes = [node("Conv", "x w", "conv"), node("BatchNormalization", "conv gamma beta mean var", "y")]
@@ -330,8 +501,6 @@ def test_histograms_are_those_of_the_tensors():
 
 
 def outputs_of_tensor(model, batch, name):
-    from quantnotes.onnx_model.graph import with_outputs
-
     return outputs_of(with_outputs(model, [name]), batch, [name])[0]
 
 
@@ -383,6 +552,65 @@ def test_ranges_follow_what_is_observed_later():
     assert om.ranges(first, "mse") != alone
 
 
+def test_merging_is_adding_up():
+    """With one that has seen nothing as well; of another model nothing is taken in."""
+    model, data = small_network(), batches(3)
+    seen = om.observe(model, data)
+    assert om.Observation().merge(seen) == seen == om.observe(model, data).merge(om.Observation())
+    third = seen.mean("x").copy()
+    first = om.Observation().merge(om.observe(model, data[:1]))
+    merged = first.merge(om.observe(model, data[1:]))
+    np.testing.assert_allclose(merged.mean("x"), third, rtol=1e-12)
+    np.testing.assert_array_equal(seen.mean("x"), third)
+    assert str(seen) == "Observation(5 tensors, 3 batches)"
+    other = model_of([node("MatMul", "x w", "y")], {"w": np.eye(3)}, {"x": ["n", 3]}, ["y"])
+    with pytest.raises(ValueError, match="different models"):
+        seen.merge(om.observe(other, [{"x": np.ones((2, 3), np.float32)}]))
+
+
+@pytest.mark.parametrize("together", [1, 300, 10_000])
+def test_how_many_values_are_counted_at_once_changes_nothing(together, monkeypatch):
+    """Tensors of 256, 384, 6 and 5 values a row, and so below the limit, above it, and over it in the end."""
+    model, data = (
+        small_network(),
+        [{"x": x} for x in np.concatenate([b["x"] for b in batches(2, 3)])[:, None]],
+    )
+    wanted = om.observe(model, data)
+    monkeypatch.setattr("quantnotes.onnx_model.observation._TOGETHER", together)
+    found = om.observe(model, iter(data))
+    assert found == wanted
+    assert [found.histograms[name].n for name in ("x", "flat", "scores")] == [6 * 256, 6 * 6, 6 * 5]
+
+
+CODED_OUTPUTS = {
+    "Relu h -> y": "y",
+    "Clip h zero six -> y": "y",
+    "Clip h zero -> y": "y",
+    "Clip h one six -> y": "h",
+    "Clip h x -> y": "h",
+    "Clip h -> y": "h",
+    "Sigmoid h -> y": "h",
+    "Relu h -> y, Sigmoid h -> z": "h",
+}
+
+
+@pytest.mark.parametrize("kind", CODED_OUTPUTS)
+@pytest.mark.parametrize("is_output", [False, True])
+def test_codes_stand_behind_a_relu_that_alone_reads_the_layer(kind, is_output):
+    """Where the clip of the codes can do what it does; a bound must be the constant 0."""
+    ends = [line.split(" -> ") for line in kind.split(", ")]
+    bounded = [node(*words.split(" ", 1), out) for words, out in ends]
+    model = model_of(
+        [node("MatMul", "first w", "h"), *bounded],
+        {"w": RNG.normal(size=(3, 2)), "zero": 0.0, "one": 1.0, "six": 6.0},
+        {"first": ["n", 3], "x": []},
+        [out for _, out in ends] + (["h"] if is_output else []),
+    )
+    data = [{"first": RNG.normal(size=(8, 3)).astype(np.float32), "x": np.float32(-0.5)}]
+    observed = om.observe(model, data)
+    assert list(observed.histograms) == ["first", "h" if is_output else CODED_OUTPUTS[kind]]
+
+
 def test_ranges_need_no_second_pass():
     observation = om.observe(small_network(), batches())
     for method in ("minmax", "percentile", "mse", "entropy", "histogram"):
@@ -391,7 +619,9 @@ def test_ranges_need_no_second_pass():
             assert bounds == choose_range(method, observation.histograms[name], UINT8, "asymmetric")
     assert om.ranges(observation) == om.ranges(observation, "mse", UINT8, "asymmetric")
     data = om.to_onnxruntime(observation, "minmax")
-    assert float(data["x"].lowest) == pytest.approx(observation.histograms["x"].min)
+    for name, histogram in observation.histograms.items():
+        ends = float(data[name].lowest), float(data[name].highest)
+        assert ends == pytest.approx((histogram.min, histogram.max))
 
 
 # --- writing ------------------------------------------------------------------------------------------------
@@ -476,6 +706,7 @@ def test_the_real_model_still_reads(real):
     values = [row.sqnr_db for row in found.tensors]
     assert values == sorted(values)
     assert "conv" in str(found)
+    assert len({len(line) for line in str(found).splitlines()}) == 1  # numbers end in one column
     assert "<table>" in found._repr_html_()
     assert len(found.to_dicts()) == len(found.outputs) + len(found.tensors)
 
@@ -521,6 +752,8 @@ def test_weights_and_activations_apart():
         ({"activations": INT8}, 25),
         ({"weights": INT4}, 8),
         ({"weights": INT4, "block_size": 16}, 8),
+        ({"weights": INT8_NARROW}, 25),
+        ({"weights": IntGrid.of(4, narrow=True)}, 8),
         ({"bias_correction": True}, 25),
         ({"method": "percentile", "percentile": 99.9}, 20),
     ],
@@ -531,6 +764,172 @@ def test_other_choices_load_and_run(choice, least):
     made = om.quantize(model, om.observe(model, data), **choice)
     onnx.checker.check_model(made)
     assert om.report(model, made, data).sqnr_db > least
+
+
+LAYERS = {
+    "plain": ("Gemm", "x w b", {}),
+    "plain, alpha and beta stated": ("Gemm", "x w b", {"alpha": 1.0, "beta": 1.0, "transA": 0}),
+    "no bias": ("Gemm", "x w", {}),
+    "alpha": ("Gemm", "x w b", {"alpha": 0.5}),
+    "beta": ("Gemm", "x w b", {"beta": 0.5}),
+    "transposed data": ("Gemm", "x w b", {"transA": 1}),
+    "a bias of one number": ("Gemm", "x w one", {}),
+    "a bias of two rows": ("Gemm", "x w rows", {}),
+    "a bias that is an input": ("Gemm", "x w c", {}),
+    "a row": ("MatMul", "x w", {}),
+    "a stack": ("MatMul", "x stack", {}),
+    "a vector": ("MatMul", "x vector", {}),
+    "nothing": ("MatMul", "x nothing", {}),
+    "the weight first": ("MatMul", "w x", {}),
+    "constants alone": ("MatMul", "w w", {}),
+    "two inputs": ("MatMul", "x x", {}),
+}
+QUANTIZED = {"plain", "plain, alpha and beta stated", "no bias", "a row", "a stack"}
+
+
+@pytest.mark.parametrize("kind", LAYERS)
+def test_which_layers_get_codes(kind):
+    """Those whose scales are the weight's and the input's alone; the rest computes what it did."""
+    operator, inputs, stated = LAYERS[kind]
+    rng = np.random.default_rng(4)
+    shapes = {"w": (3, 3), "last": (3, 3), "b": 3, "one": 1, "rows": (3, 3)}
+    shapes |= {"stack": (2, 3, 3), "vector": 3, "nothing": (3, 0)}
+    model = model_of(
+        [node(operator, inputs, "h", **stated), node("MatMul", "x last", "l"), node("Neg", "h", "y")],
+        {name: rng.normal(size=shape) for name, shape in shapes.items()},
+        {"x": [3, 3], "c": [3]},
+        ["y", "l"],
+    )
+    batch = {"x": rng.normal(size=(3, 3)).astype(np.float32), "c": np.ones(3, np.float32)}
+    made = om.quantize(model, om.observe(model, [batch]), method="minmax")
+    coded = ["x", "last"] + (["h", *inputs.split()[1:]] if kind in QUANTIZED else [])
+    assert ops(made).count("DequantizeLinear") == len(coded)
+    wanted, got = (outputs_of(m, batch)[0] for m in (model, made))
+    np.testing.assert_allclose(got, wanted, atol=0.1 if kind in QUANTIZED else 1e-6)
+
+
+@pytest.mark.parametrize("per_channel", [True, False])
+@pytest.mark.parametrize("kind", ["Conv", "Gemm"])
+def test_a_bias_far_above_the_products_still_fits(kind, per_channel):
+    """In units of Sx Sw it would leave int32: the scale of the weight is raised instead."""
+    weight = np.full((2, 3), 1e-8) * [[1], [1e-4]]
+    model = model_of(
+        [node(kind, "x w b", "y", **({"transB": 1} if kind == "Gemm" else {}))],
+        {"w": weight if kind == "Gemm" else weight[:, :, None], "b": [-100.0, 7.0]},
+        {"x": ["n", 3] if kind == "Gemm" else ["n", 3, 4]},
+        ["y"],
+    )
+    batch = {"x": RNG.uniform(-1, 1, size=(5, 3) if kind == "Gemm" else (5, 3, 4)).astype(np.float32)}
+    made = om.quantize(model, om.observe(model, [batch]), per_channel=per_channel)
+    (bias,) = [n.output[0] for n in made.graph.node if "bias" in n.output[0]]
+    np.testing.assert_allclose(outputs_of_tensor(made, batch, bias), [-100, 7], rtol=1e-6)
+    np.testing.assert_allclose(outputs_of(made, batch)[0], outputs_of(model, batch)[0], atol=0.5)
+    (codes,) = [x for x in map(numpy_helper.to_array, made.graph.initializer) if x.dtype == np.int32]
+    assert 2**29 < np.abs(codes).max() < 2**31 - 1
+
+
+def test_a_tensor_is_coded_once_for_all_its_readers():
+    """But for layers that stay in float, and nodes that compute no layer before it."""
+    model = model_of(
+        [
+            node("MatMul", "x w", "h"),
+            node("MatMul", "h v", "a"),
+            node("MatMul", "h w", "b"),
+            node("MatMul", "h u", "c"),
+            node("Sum", "a b c h", "y"),
+        ],
+        {name: RNG.normal(size=(3, 3)) for name in "wvu"},
+        {"x": ["n", 3]},
+        ["y"],
+    )
+    data = [{"x": RNG.normal(size=(40, 3)).astype(np.float32)}]
+    made = om.quantize(model, om.observe(model, data), keep_float=["c"])
+    assert ops(made).count("QuantizeLinear") == 4  # x, h, a and b
+    readers = {n.name: list(n.input) for n in made.graph.node}
+    assert readers["c"] == ["h", "u"]
+    assert readers["a"][0] == readers["b"][0] == readers["y"][3] == "h_decoded"
+    assert readers["y"][:3] == ["a_decoded", "b_decoded", "c"]
+    assert om.report(model, made, data).sqnr_db > 25
+
+
+@pytest.mark.parametrize(
+    ("grid", "symmetric"), [(UINT8, False), (INT8, False), (UINT16, False), (INT16, True)], ids=str
+)
+def test_activations_are_symmetric_where_the_engine_wants_it(grid, symmetric):
+    model, data = small_network(), batches(1)
+    observation = om.observe(model, data)
+    made = om.quantize(model, observation, activations=grid)
+    constants = {t.name: numpy_helper.to_array(t) for t in made.graph.initializer}
+    bounds = om.ranges(observation, "mse", grid, "symmetric" if symmetric else "asymmetric")
+    for name, found in bounds.items():
+        params = make_params(found, grid, "symmetric" if symmetric else "asymmetric")
+        assert constants[f"{name}_scale"] == np.float32(params.scale)
+        assert constants[f"{name}_zero_point"] == params.zero_point
+    assert (constants["relu_zero_point"] == 0) == (symmetric or grid.qmin == 0)
+
+
+def test_the_domain_of_the_engine_is_imported_once():
+    model = model_of([node("MatMul", "x w", "y")], {"w": np.eye(32)}, {"x": ["n", 32]}, ["y"])
+    choice = {"weights": INT4, "block_size": 32, "parts": "weights"}
+    for there in (False, True):
+        if there:
+            model.opset_import.append(helper.make_opsetid("com.microsoft", 1))
+        for nbits in (False, True):
+            made = om.quantize(model, None, matmul_nbits=nbits, **choice)
+            found = [(o.domain, o.version) for o in made.opset_import]
+            assert found == [("", 21)] + [("com.microsoft", 1)] * (there or nbits)
+
+
+@pytest.mark.parametrize("correct", [False, True])
+@pytest.mark.parametrize("has_bias", [False, True])
+def test_groups_leave_activations_and_convolutions_alone(correct, has_bias):
+    """A scale for each output of a Conv, and no codes for activations: an observation only corrects."""
+    model = model_of(
+        [node("Conv", "x w b" if has_bias else "x w", "h"), node("MatMul", "h v", "y")],
+        {"w": W, "b": RNG.normal(size=6), "v": RNG.normal(size=(48, 5))},
+        {"x": ["n", 4, 4, 50]},
+        ["y"],
+    )
+    colours = RNG.normal(1, 1, size=(20, 4, 1, 1)).astype(np.float32)
+    data = [{"x": np.broadcast_to(colours, (20, 4, 4, 50))}]
+    observation = om.observe(model, data)
+    choice = {"weights": INT4, "block_size": 16, "bias_correction": correct}
+    made = om.quantize(model, observation, **choice)
+    fewer = om.quantize(model, observation, matmul_nbits=True, **choice)
+    assert not {"QuantizeLinear"} & {*ops(made), *ops(fewer)}
+    blocks = [{a.name: a.i for a in n.attribute} for n in made.graph.node if n.op_type == "DequantizeLinear"]
+    assert [(block["axis"], block.get("block_size")) for block in blocks] == [(0, None), (0, 16)]
+    np.testing.assert_allclose(outputs_of(fewer, data[0])[0], outputs_of(made, data[0])[0], atol=1e-4)
+    assert om.report(model, made, data).sqnr_db > 12
+    error = (outputs_of(made, data[0])[0] - outputs_of(model, data[0])[0]).mean(axis=(0, 1, 2))
+    assert (np.abs(error).max() < 1e-3) == correct
+
+
+def test_what_the_engine_is_asked_for():
+    """Kernels that are exact or fast, threads, and no rounding that the model does not ask for."""
+    model = plain_model()
+    quiet = om.session(model).get_session_options()
+    assert quiet.log_severity_level == 4
+    assert quiet.get_session_config_entry("session.qdq_matmulnbits_accuracy_level") == "0"
+    assert quiet.get_session_config_entry("session.x64quantprecision") == "1"
+    fast = om.session(model, exact=False, threads=1).get_session_options()
+    assert fast.get_session_config_entry("session.qdqisint8allowed") == "1"
+    assert (quiet.intra_op_num_threads, fast.intra_op_num_threads) == (0, 1)
+    levels = [om.session(model, optimize=how).get_session_options() for how in (True, False)]
+    assert [str(o.graph_optimization_level).split(".")[-1] for o in levels] == [
+        "ORT_ENABLE_ALL",
+        "ORT_DISABLE_ALL",
+    ]
+
+
+def test_outputs_are_given_once_and_none_where_none_is_asked_for():
+    model, batch = small_network(), batches(1)[0]
+    more = with_outputs(model, ["scores", "probabilities"])
+    assert [o.name for o in more.graph.output] == ["probabilities", "scores"]
+    assert [o.name for o in model.graph.output] == ["probabilities"]
+    runner = om.session(more)
+    assert run(runner, batch, []) == []
+    assert len(run(runner, batch)) == 2
 
 
 FLOAT8 = [
@@ -750,6 +1149,9 @@ def test_no_codes_for_what_cannot_be_seen():
     assert seen(Range(-9.0, -5.0), [reader("HardSwish")], graph) == (-3.0, 0.0)
     assert seen(wide, [reader("HardSigmoid")], graph) == pytest.approx((-2.5, 2.5))
     assert seen(wide, [reader("HardSigmoid", alpha=0.5, beta=0.25)], graph) == pytest.approx((-0.5, 1.5))
+    assert seen(Range(-9.0, -5.0), [reader("HardSigmoid")], graph) == (-9.0, -5.0)
+    assert seen(Range(-1.0, 2.0), [reader("HardSigmoid")], graph) == (-1.0, 2.0)
+    assert seen(Range(-1.0, 2.0), [reader("HardSwish")], graph) == (-1.0, 2.0)
     for others in ([reader("Relu"), reader("HardSwish")], [reader("Sigmoid")], []):
         assert seen(wide, others, graph) == wide
 
@@ -852,6 +1254,7 @@ def test_the_layer_to_blame_comes_first(weight, name):
     assert len(found.rows) == 3
     assert found.worst(1) == [name]
     assert found.rows[0].weight == weight
+    assert len({len(line) for line in str(found).splitlines()}) == 1  # numbers end in one column
     assert (
         found.rows[0].output_db <= min(found.rows[0].weights_only_db, found.rows[0].activations_only_db) + 1
     )
@@ -898,6 +1301,44 @@ def test_as_few_layers_as_agreement_needs():
         model, observation, data, within=0, progress=lambda names: ranked.extend(names) or names, **options
     )
     assert sorted(ranked) == ["conv", "deep", "scores"]
+
+
+def test_layers_are_ranked_by_the_outputs_that_count():
+    """The worse layer does no harm where only the other one's output counts."""
+    rng = np.random.default_rng(0)
+    good = rng.normal(size=(7, 5))
+    model = model_of(
+        [node("MatMul", "x w", "y"), node("MatMul", "x v", "z")],
+        {"w": good * [1, 1e-4, 1e-4, 1e-4, 1e-4], "v": good * [1, 1e-3, 1e-3, 1e-3, 1e-3]},
+        {"x": ["n", 7]},
+        ["y", "z"],
+    )
+    data = [{"x": rng.normal(size=(200, 7)).astype(np.float32)}]
+    observation = om.observe(model, data)
+    for counted, ranked in [(["y"], ["y", "z"]), (["z"], ["z", "y"])]:
+        options = {"outputs": counted, "per_channel": False}
+        found = om.sensitivity(model, observation, data, **options)
+        assert found.worst(2) == ranked
+        assert found.rows[1].output_db == np.inf
+        assert om.keep_float_for(model, observation, data, within=5, **options) == ranked[:1]
+
+
+@pytest.mark.parametrize("needed", range(1, 10))
+def test_as_few_of_many_layers_as_are_enough(needed, monkeypatch):
+    """The worst ones, found by halving what is left."""
+    rows = [LayerBlame(f"layer {i}", "Conv", "w", *[1.0 * i] * 5, 1.0) for i in range(9)]
+    tried = []
+
+    def report(_, kept, *__, **___):
+        tried.append(kept)
+        return om.Report((TensorReport("y", 1.0, 1.0, 0.9 + 0.1 * (len(kept) >= needed)),), ())
+
+    monkeypatch.setattr("quantnotes.onnx_model.blame.quantize", lambda *_, keep_float: keep_float)
+    monkeypatch.setattr("quantnotes.onnx_model.blame.report", report)
+    ranking = om.Sensitivity.of(rows[::-1])
+    kept = om.keep_float_for(None, None, None, within=1, ranking=ranking)
+    assert kept == [row.layer for row in rows[:needed]]
+    assert len(tried) <= 1 + 4
 
 
 def test_nothing_is_ranked_where_all_in_codes_agree(monkeypatch):
@@ -953,6 +1394,10 @@ ANSWERS = {
     ),
     "the largest of a label": (
         [node("Softmax", "s", "p", axis=2), helper.make_node("ArgMax", ["p"], ["y"], axis=2, keepdims=0)],
+        {"y": (lambda y: y)},
+    ),
+    "the largest of all images": (
+        [helper.make_node("ArgMax", ["s"], ["y"], keepdims=0)],
         {"y": (lambda y: y)},
     ),
     "each of a map": ([node("Sigmoid", "s", "y")], {"y": (lambda y: y > 0.5)}),
@@ -1042,6 +1487,19 @@ def plain_model():
         (lambda m, o: om.quantize(m, o, parts="none"), ValueError, "parts"),
         (lambda m, o: om.quantize(m, o, block_size=32), ValueError, "INT4"),
         (lambda m, o: om.quantize(m, o, matmul_nbits=True), ValueError, "power of two"),
+        (lambda m, o: om.quantize(m, o, weights=INT4, block_size=8), ValueError, "at least 16, got 8"),
+        (
+            lambda m, o: om.quantize(m, o, weights=INT4, block_size=48, matmul_nbits=True),
+            ValueError,
+            "power of two; got 48",
+        ),
+        (lambda m, o: om.quantize(m, o, weights=IntGrid.of(3)), ValueError, "weights must be INT8"),
+        (lambda m, o: om.quantize(m, o, weights=INT16), ValueError, "weights must be INT8"),
+        (
+            lambda m, o: om.quantize(m, None, parts="weights", bias_correction=True),
+            ValueError,
+            "the mean input of conv",
+        ),
         (lambda m, o: om.quantize(m, o, method="best"), ValueError, "method"),
         (lambda m, o: om.ranges({}), TypeError, "Observation"),
         (lambda m, o: om.sensitivity(m, o, []), ValueError, "no batches"),
@@ -1307,14 +1765,24 @@ def test_auto_warns_where_it_gains_little(kept, share, warned, files, monkeypatc
 
 
 def test_help_names_all_commands_and_the_batch(capsys):
-    for words, wanted in [
-        (["--help"], ["compare", "observe", "quantize", "blame", "report"]),
-        (["blame", "--help"], ["default: 8", "--batch 1", "scalar"]),
-    ]:
-        with pytest.raises(SystemExit):
-            command(*words)
-        printed = capsys.readouterr().out
-        assert all(word in printed for word in wanted)
+    assert command("--help") == 0
+    printed = capsys.readouterr().out
+    assert all(name in printed for name in ["compare", "observe", "quantize", "blame", "report"])
+    with pytest.raises(SystemExit):
+        command("blame", "--help")
+    printed = capsys.readouterr().out
+    assert all(word in printed for word in ["default: 8", "--batch 1", "scalar"])
+
+
+@pytest.mark.parametrize("name", ["observe", "blame", "quantize", "report"])
+def test_help_has_a_word_on_every_argument(name):
+    """In one style: lower case and no full stop, as argparse's own."""
+    (commands,) = [action.choices for action in _parser()._actions if action.choices]
+    described = [a for a in commands[name]._actions if a.help or not a.choices]
+    for text in (commands[name].description, *(action.help for action in described)):
+        assert text[0].islower() or text.startswith(".")
+        assert text[-1] != "."
+    assert {"--json", "--batch"} <= {option for action in described for option in action.option_strings}
 
 
 def test_json_has_no_infinity(files, capsys):

@@ -506,7 +506,7 @@ def keep_float_for(
         return []
     if ranking is None:
         ranking = sensitivity(model, observation, batches[:1], outputs=outputs, progress=progress, **options)
-    order = ranking.worst(len(ranking.rows))
+    order = [row.layer for row in ranking.rows]
     least, most = 1, len(order)
     while least < most:  # agreement grows with what stays in float, by and large
         count = (least + most) // 2

@@ -59,13 +59,10 @@ class Observation:
 
     def _add_channels(self, name: str, x: Array, channel_axis: int | None) -> None:
         """Add up the channels of a tensor in one batch."""
-        if channel_axis is not None and -x.ndim <= channel_axis < x.ndim:
-            channels = x.shape[channel_axis]
+        if channel_axis is not None:
             others = tuple(i for i in range(x.ndim) if i != channel_axis % x.ndim)
-            new = np.append(x.sum(axis=others, dtype=np.float64), x.size / max(channels, 1))
-            old = self._sums.get(name)
-            if old is None or old.shape == new.shape:
-                self._sums[name] = new if old is None else old + new
+            new = np.append(x.sum(axis=others, dtype=np.float64), x.size / x.shape[channel_axis])
+            self._sums[name] = self._sums.get(name, 0) + new
 
     def mean(self, name: str) -> Array | None:
         """Return the mean of each channel of a layer's input: float64, shape (channels,); None if unknown."""
@@ -95,8 +92,7 @@ class Observation:
         for name, histogram in other.histograms.items():
             self.histograms[name] = self.histograms.get(name, Histogram(histogram.max_bins)) | histogram
         for name, total in other._sums.items():
-            old = self._sums.get(name)
-            self._sums[name] = total.copy() if old is None else old + total
+            self._sums[name] = self._sums.get(name, 0) + total
         self.batches += other.batches
         return self
 

@@ -385,14 +385,12 @@ class _Writer:
             layer.input.append(self._store(f"{layer.name}_bias", bias.astype(np.float32)))
             return
         scale = np.float32(x.scale) * np.asarray(w.scale, np.float32)
-        codes = np.clip(np.rint(bias / scale.astype(np.float64)), -(2**31), 2**31 - 1).astype(np.int32)
+        codes = np.rint(bias / scale.astype(np.float64)).astype(np.int32)  # fits: see `_with_room`
         names = [
             self._store(f"{layer.name}_bias_codes", codes),
             self._store(f"{layer.name}_bias_scale", scale),
         ]
-        layer.input.append(
-            self._decode(layer, f"{layer.name}_bias", names, {"axis": 0} if scale.ndim else {})
-        )
+        layer.input.append(self._decode(layer, f"{layer.name}_bias", names, {"axis": 0}))
 
     def _store(self, stem: str, value: Array) -> str:
         """Store a constant under a name of its own, and return the name."""
