@@ -23,7 +23,7 @@ from quantnotes.codebook import Codes
 from quantnotes.grid import IntGrid
 from quantnotes.kernels.ledger import Lanes, account
 from quantnotes.mapping import QuantParams, check_params, check_scale, pieces
-from quantnotes.tables import html_table, percent, text_table
+from quantnotes.tables import Printed, html_table, percent, text_table
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -126,7 +126,7 @@ _COLUMNS = ("", "codes used", "entropy, bits", "ends", "clipped", "SQNR, dB")
 
 
 @dataclass(frozen=True, repr=False)
-class LedgerTable:
+class LedgerTable(Printed):
     """Several ledgers side by side, one a row; made by :func:`ledger_table`.
 
     Attributes
@@ -160,14 +160,6 @@ class LedgerTable:
             )
             for name, ledger in self.ledgers.items()
         ]
-
-    def __str__(self) -> str:
-        return text_table(self._rows(), right=True)
-
-    __repr__ = __str__
-
-    def _repr_html_(self) -> str:
-        return html_table(self._rows(), head=True, right=True)
 
 
 def _ranks(quotient: NDArray[Any], zero_point: NDArray[Any], grid: Codes) -> NDArray[Any]:

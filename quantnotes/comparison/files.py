@@ -340,11 +340,7 @@ def _real(kind: str | np.dtype[Any]) -> np.dtype[Any]:
 
 
 def _mapped(
-    file: Any,
-    kind: str | np.dtype[Any],
-    shape: tuple[int, ...],
-    start: int,
-    order: Literal["C", "F"] = "C",
+    file: Any, kind: str | np.dtype[Any], shape: tuple[int, ...], start: int, order: Literal["C", "F"] = "C"
 ) -> Array:
     """Map values to memory that begin `start` bytes after the beginning of a file."""
     dtype = _real(kind)

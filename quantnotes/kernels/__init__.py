@@ -22,15 +22,7 @@ from types import ModuleType
 from typing import Any, TypeVar, cast
 
 from quantnotes.kernels import blocked
-from quantnotes.kernels.blocked import (
-    Array,
-    Bins,
-    FloatLayout,
-    count_nan,
-    finite,
-    quantize_table,
-    quotients,
-)
+from quantnotes.kernels.blocked import Array, Bins, FloatLayout, count_nan, finite, quantize_table, quotients
 from quantnotes.kernels.parts import parts
 
 __all__ = [

@@ -29,7 +29,7 @@ from quantnotes.onnx_model.graph import (
 from quantnotes.onnx_model.observation import Observation, output_of
 from quantnotes.onnx_model.writing import Parts, quantize, weight_params
 from quantnotes.saturation import code_ledger
-from quantnotes.tables import html_table, text_table
+from quantnotes.tables import Printed
 
 Array = NDArray[Any]
 
@@ -178,7 +178,7 @@ _HEAD = (
 
 
 @dataclass(frozen=True, repr=False)
-class Sensitivity:
+class Sensitivity(Printed):
     """Every layer quantized alone, the worst first. Prints as a table, and renders as HTML.
 
     Attributes
@@ -202,7 +202,7 @@ class Sensitivity:
         """Return the rows for JSON: dicts, infinite values as None."""
         return [_as_dict(row) for row in self.rows]
 
-    def _cells(self) -> Sequence[tuple[str, ...]]:
+    def _rows(self) -> Sequence[tuple[str, ...]]:
         return [_HEAD] + [
             (
                 row.layer,
@@ -216,14 +216,6 @@ class Sensitivity:
             )
             for row in self.rows
         ]
-
-    def __str__(self) -> str:
-        return text_table(self._cells(), right=True)
-
-    __repr__ = __str__
-
-    def _repr_html_(self) -> str:
-        return html_table(self._cells(), head=True, right=True)
 
 
 def sensitivity(
@@ -354,7 +346,7 @@ class TensorReport:
 
 
 @dataclass(frozen=True, repr=False)
-class Report:
+class Report(Printed):
     """A float model beside a quantized one: the outputs, then every tensor, the worst first.
 
     Attributes
@@ -379,7 +371,7 @@ class Report:
         """Return the rows for JSON: dicts, infinite values as None."""
         return [_as_dict(row) for row in (*self.outputs, *self.tensors)]
 
-    def _cells(self) -> Sequence[tuple[str, ...]]:
+    def _rows(self) -> Sequence[tuple[str, ...]]:
         return [("tensor", "SQNR, dB", "1 - cosine", "agree, %")] + [
             (
                 row._label(),
@@ -389,14 +381,6 @@ class Report:
             )
             for row in (*self.outputs, *self.tensors)
         ]
-
-    def __str__(self) -> str:
-        return text_table(self._cells(), right=True)
-
-    __repr__ = __str__
-
-    def _repr_html_(self) -> str:
-        return html_table(self._cells(), head=True, right=True)
 
 
 def report(

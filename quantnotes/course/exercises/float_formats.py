@@ -100,10 +100,7 @@ CHECKS: dict[str, Check] = {
                 _INTEGER + 20 * math.log10(2),
                 _FLOAT,
             ),
-            "A float's decibels do not fall with the crest.": (
-                _INTEGER,
-                _FLOAT - 20 * math.log10(_CREST),
-            ),
+            "A float's decibels do not fall with the crest.": (_INTEGER, _FLOAT - 20 * math.log10(_CREST)),
         },
         "52.87 - 20 log10(crest), with crest 30 / 1.5; and 13.46 + 6.02 m, with m = 2.",
         decimals=1,

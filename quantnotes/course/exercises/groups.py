@@ -87,12 +87,7 @@ CHECKS: dict[str, Check] = {
                 1,
             ),
             "The other way round: from left to right first, then from right to left.": (3, 1, 2, 2),
-            "Rounded first or not, the first weight comes first in the answer.": (
-                2,
-                2,
-                1,
-                3,
-            ),
+            "Rounded first or not, the first weight comes first in the answer.": (2, 2, 1, 3),
             "From right to left it goes otherwise: 1.3 becomes 1, and 2.4 makes up for 0.3.": (2, 2, 2, 2),
             "From left to right it goes otherwise: 2.4 becomes 2, and 1.3 makes up for 0.4.": (3, 1, 3, 1),
             "From right to left: 2.4 has to make up for 0.3, and becomes more than 2.5.": (2, 2, 2, 1),

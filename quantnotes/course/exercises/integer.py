@@ -148,10 +148,7 @@ _CODES = function(
         "A float has too few digits for the product: use integers only, >> and no /.",
         _sums([_NEXT_TO_A_TIE[0]], _NEXT_TO_A_TIE[1], 15, 0, 0, 2**16 - 1),
     ),
-    mistakes={
-        _NOT_31: _shifted_by(0),
-        "That is one digit too many: shift by 31 + shift.": _shifted_by(32),
-    },
+    mistakes={_NOT_31: _shifted_by(0), "That is one digit too many: shift by 31 + shift.": _shifted_by(32)},
     form=_integers,
 )
 
@@ -174,10 +171,7 @@ CHECKS: dict[str, Check] = {
             "m0 is an integer: that fraction times 2**31, rounded.": (0.6, _SHIFT),
             "m0 first, then the shift.": (_SHIFT, _M0),
             "A shift to the right is positive.": (_M0, -_SHIFT),
-            "m0 is below 2**30: double m until it is at least one half, and count.": (
-                round(0.15 * 2**31),
-                0,
-            ),
+            "m0 is below 2**30: double m until it is at least one half, and count.": (round(0.15 * 2**31), 0),
             "0.3 is still below one half: double once more.": (round(0.3 * 2**31), 1),
             "That m0 is 2**31 or more: 1.2 is one doubling too many.": (round(1.2 * 2**31), 3),
             "Two doublings make 0.6, so the shift is 2.": (_M0, 1),

@@ -55,8 +55,4 @@ def _property(halls: Sequence[str]) -> Check:
     return caught_all
 
 
-CHECKS: dict[str, Check] = {
-    "16.1": _culprit,
-    "16.2": _property(HALLS[:2]),
-    "16.3": _property(HALLS),
-}
+CHECKS: dict[str, Check] = {"16.1": _culprit, "16.2": _property(HALLS[:2]), "16.3": _property(HALLS)}

@@ -15,13 +15,7 @@ from quantnotes.course.plots.frame import axes, encoded, figure_of, png, show
 from quantnotes.course.plots.integers import rounding_rules, sums_and_limits
 from quantnotes.course.plots.museum import exhibit, hall
 from quantnotes.course.plots.networks import courses, ladder, per_token, pretended_slope, strips
-from quantnotes.course.plots.number_lines import (
-    grid_ends,
-    number_line,
-    sawtooth,
-    sliding_grid,
-    staircase,
-)
+from quantnotes.course.plots.number_lines import grid_ends, number_line, sawtooth, sliding_grid, staircase
 from quantnotes.course.plots.palette import CLIPPED, CODE, OTHER, REAL, SERIES, UNUSED
 from quantnotes.course.plots.speed import cost_by_size, costs, merged_histograms, roofline
 from quantnotes.course.plots.tensors import (

@@ -67,11 +67,7 @@ def lines(
     return ax
 
 
-def predictions(
-    x: ArrayLike,
-    predicted: Mapping[str, ArrayLike],
-    measured: Mapping[str, ArrayLike],
-) -> Any:
+def predictions(x: ArrayLike, predicted: Mapping[str, ArrayLike], measured: Mapping[str, ArrayLike]) -> Any:
     """Draw predictions and measurements as `lines` does, and underneath by how much they differ.
 
     Parameters

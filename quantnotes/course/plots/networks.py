@@ -58,9 +58,7 @@ def _percents(ax: Axes) -> None:
 
 
 def courses(
-    panels: Mapping[str, Mapping[str, ArrayLike]],
-    points: Sequence[float],
-    reference: float | None = None,
+    panels: Mapping[str, Mapping[str, ArrayLike]], points: Sequence[float], reference: float | None = None
 ) -> Any:
     """Draw how something goes on, a thin line for each seed and a thick one for their mean.
 

@@ -236,10 +236,7 @@ def pointer_frame(
 
 
 def pointer_frames(
-    counts: ArrayLike,
-    edges: ArrayLike,
-    states: Mapping[str, tuple[int, int]],
-    zoom: tuple[float, float],
+    counts: ArrayLike, edges: ArrayLike, states: Mapping[str, tuple[int, int]], zoom: tuple[float, float]
 ) -> Any:
     """Draw the pointers at several moments, three to a row, all rows but the first magnified.
 
