@@ -53,6 +53,12 @@ def row(
     )
 
 
+def rest(seconds: float) -> None:
+    """Leave the machine idle; for 0 seconds not even for the moment that a sleep of 0 takes."""
+    if seconds:
+        time.sleep(seconds)
+
+
 class Against:
     """What times a call against a peer and keeps the row."""
 
@@ -82,14 +88,14 @@ class Against:
         def before() -> None:
             nonlocal turn
             turn += 1
-            time.sleep(pause)
+            rest(pause)
             if turn % 2:
                 timed()
-                time.sleep(pause)
+                rest(pause)
 
         def after() -> None:
             if not turn % 2:
-                time.sleep(pause)
+                rest(pause)
                 timed()
 
         def dropped() -> None:

@@ -395,9 +395,10 @@ def _count_part(
     x: Array, axis: int | None, max_bins: int, exact: Array, nan: NanPolicy, whole: Array
 ) -> Stack:
     compute, groups = compute_type(x.dtype), exact.size
-    low, high = map(np.atleast_1d, kernels.minmax(x, compute, axis))
+    ends = kernels.minmax(x, compute, axis).reshape(2, groups)
+    low, high = ends
     values = x.size // groups
-    if not (np.isfinite(low).all() and np.isfinite(high).all()):
+    if not np.isfinite(ends).all():
         if nan == "raise" and np.isnan(low).any():
             raise nan_error(whole, "x", 'drop them, or pass nan="ignore"')
         return _count_rows(_rows(x, axis, compute), max_bins)

@@ -187,12 +187,13 @@ def minmax_range(
     return Range(*map(float, ends)) if granularity.per_tensor else Range(*ends)
 
 
-def _extremes(x: Array, granularity: Granularity) -> Ends:
-    """Return the smallest and the largest value of each group, NaN where one is, without a copy of `x`."""
+def _extremes(x: Array, granularity: Granularity) -> Array:
+    """Return the smallest values of the groups and the largest ones, NaN where one is; `x` is not copied."""
     shape, places = granularity.shape(x.shape), granularity.positions(x.ndim)
     if granularity.blocks is None and len(places) <= 1:
         return kernels.minmax(x, compute_type(x.dtype), *places)
-    low, high = np.full(shape, np.inf), np.full(shape, -np.inf)
+    low, high = ends = np.empty((2, *shape))
+    low[...], high[...] = np.inf, -np.inf
     with np.errstate(invalid="ignore", over="ignore"):  # of NaN in bfloat16, and of longdouble
         if not x.size:
             pass
@@ -204,7 +205,8 @@ def _extremes(x: Array, granularity: Granularity) -> Ends:
             for part in granularity.parts(x.shape):
                 values, inside = part.values(x), tuple(range(1, 2 * x.ndim, 2))
                 low[part.params], high[part.params] = values.min(axis=inside), values.max(axis=inside)
-    return low + 0.0, high + 0.0
+    ends += 0.0
+    return ends
 
 
 def _ends(rows: Array) -> Ends:

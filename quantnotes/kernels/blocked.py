@@ -230,23 +230,25 @@ def quotients(x: Array, scale: Array, zero_point: Array, compute: DType) -> Iter
         yield block, s, z, quotient
 
 
-def minmax(x: Array, compute: DType, axis: int | None = None) -> tuple[Array, Array]:
-    """Return the smallest and the largest element, or those of each channel, as float64.
+def minmax(x: Array, compute: DType, axis: int | None = None) -> Array:
+    """Return the smallest and the largest element, or those of each channel: float64, shape (2, channels).
 
     NaN where one is; inf and -inf of an empty array; never -0.0.
     """
+    ends = np.empty((2,) if axis is None else (2, x.shape[axis]))
+    if axis is None or not x.size:
+        ends[0], ends[1] = np.inf, -np.inf
     if axis is None:
-        low, high = np.asarray(np.inf), np.asarray(-np.inf)
         for block in _lines(x, compute):
             if block.size:
-                low, high = np.minimum(low, block.min()), np.maximum(high, block.max())
+                ends[0], ends[1] = np.minimum(ends[0], block.min()), np.maximum(ends[1], block.max())
     elif x.size:
         others = tuple(i for i in range(x.ndim) if i != axis)
         with np.errstate(invalid="ignore", over="ignore"):  # of a NaN in bfloat16, and of longdouble
-            low, high = x.min(axis=others).astype(np.float64), x.max(axis=others).astype(np.float64)
-    else:
-        low, high = np.full(x.shape[axis], np.inf), np.full(x.shape[axis], -np.inf)
-    return np.asarray(low + 0.0), np.asarray(high + 0.0)
+            ends[0] = x.min(axis=others)
+            ends[1] = x.max(axis=others)
+    ends += 0.0
+    return ends
 
 
 def count_nan(x: Array, compute: DType) -> int:

@@ -156,7 +156,7 @@ def minmax(x: Array, compute: DType, axis: int | None = None) -> Any:
     keys = np.min([low for low, _ in found], axis=0), np.max([high for _, high in found], axis=0)
     low, high = (np.where(key < 0, key ^ mask, key).view(x.dtype).astype(np.float64) for key in keys)
     ends = np.where(np.isnan(low) | np.isnan(high), np.nan, (low, high)) + 0.0  # + 0.0 turns -0.0 into 0.0
-    return tuple(ends[:, 0] if axis is None else ends)
+    return ends[:, 0] if axis is None else ends
 
 
 def count_bins(x: Array, bins: Bins, compute: DType, axis: int | None = None) -> Any:
