@@ -1,6 +1,9 @@
 """From a float ONNX model to codes: folding changes nothing, layers get codes, blame finds the culprit."""
 
+import io
 import json
+import os
+import sys
 
 import numpy as np
 import pytest
@@ -30,8 +33,8 @@ from quantnotes import (  # noqa: E402
 )
 from quantnotes import __main__ as command_line  # noqa: E402
 from quantnotes import onnx_model as om  # noqa: E402
-from quantnotes.onnx_model.blame import LayerBlame, TensorReport  # noqa: E402
-from quantnotes.onnx_model.command import _parser, read_batches  # noqa: E402
+from quantnotes.onnx_model.blame import LayerBlame, Report, TensorReport  # noqa: E402
+from quantnotes.onnx_model.command import _parser, _progress, read_batches  # noqa: E402
 from quantnotes.onnx_model.graph import Graph, folded_graph, run, with_outputs  # noqa: E402
 from quantnotes.onnx_model.writing import seen  # noqa: E402
 
@@ -706,7 +709,6 @@ def test_the_real_model_still_reads(real):
     values = [row.sqnr_db for row in found.tensors]
     assert values == sorted(values)
     assert "conv" in str(found)
-    assert len({len(line) for line in str(found).splitlines()}) == 1  # numbers end in one column
     assert "<table>" in found._repr_html_()
     assert len(found.to_dicts()) == len(found.outputs) + len(found.tensors)
 
@@ -1331,7 +1333,7 @@ def test_as_few_of_many_layers_as_are_enough(needed, monkeypatch):
 
     def report(_, kept, *__, **___):
         tried.append(kept)
-        return om.Report((TensorReport("y", 1.0, 1.0, 0.9 + 0.1 * (len(kept) >= needed)),), ())
+        return Report((TensorReport("y", 1.0, 1.0, 0.9 + 0.1 * (len(kept) >= needed)),), ())
 
     monkeypatch.setattr("quantnotes.onnx_model.blame.quantize", lambda *_, keep_float: keep_float)
     monkeypatch.setattr("quantnotes.onnx_model.blame.report", report)
@@ -1349,6 +1351,16 @@ def test_nothing_is_ranked_where_all_in_codes_agree(monkeypatch):
     assert om.keep_float_for(model, observation, data, within=100, **options) == []
     with pytest.raises(ValueError, match="within"):
         om.keep_float_for(model, observation, data, within=101)
+
+
+def test_a_report_in_print():
+    rows = TensorReport("y", 9.0, 0.5, 0.9, "z"), TensorReport("z", 10.0, 1.0, 0.99, "z")
+    assert str(Report(rows, (TensorReport("long name", 112.0, 1 - 1e-6),))).splitlines() == [
+        "tensor       SQNR, dB  1 - cosine  agree, %",
+        "y, before z       9.0     5.0e-01     90.00",
+        "z                10.0     0.0e+00     99.00",
+        "long name       112.0     1.0e-06",
+    ]
 
 
 def test_a_report_of_the_same_model_is_perfect():
@@ -1667,6 +1679,93 @@ def test_from_a_file_to_an_int8_file(files, capsys):
     assert json.loads(capsys.readouterr().out)[0]["tensor"] == "scores"
 
 
+CHOICES = ["--method", "percentile", "--activations", "int8", "--weights", "int4", "--bias-correction"]
+CHOSEN = {"method": "percentile", "activations": INT8, "weights": INT4, "bias_correction": True}
+
+
+def test_the_commands_do_what_the_functions_do(files, capsys):
+    """With options of all kinds: the same rows, the same file, the same text."""
+    model, path, out = onnx.load(files / "model.onnx"), files / "data.npz", files / "out.onnx"
+    x = np.load(path)["x"]
+    data = [{"x": x[i : i + 5]} for i in range(0, len(x), 5)]
+    observation = om.observe(model, data)
+
+    def printed(name, *words):
+        assert command(name, files / "model.onnx", *words, path, "--batch", 5) == 0
+        return capsys.readouterr().out
+
+    rows = [line.split() for line in printed("observe").splitlines()]
+    assert rows[0] == ["tensor", "values", "min", "max"]
+    for name, values, low, high in rows[1:]:
+        histogram = observation.histograms[name]
+        assert (int(values.replace(",", "")), float(low), float(high)) == pytest.approx(
+            (histogram.n, histogram.min, histogram.max), rel=1e-3
+        )
+    assert rows[1][1] == "8,192"
+    assert json.loads(printed("observe", "--json")) == [
+        {"tensor": name, "values": h.n, "min": h.min, "max": h.max}
+        for name, h in observation.histograms.items()
+    ]
+    found = om.sensitivity(model, observation, data[:1], **CHOSEN, per_channel=False)
+    assert json.loads(printed("blame", *CHOICES, "--per-tensor", "--json")) == found.to_dicts()
+    assert printed("blame", *CHOICES, "--per-tensor") == f"{found}\n"
+    made = om.quantize(model, observation, **CHOSEN, keep_float=["deep"])
+    text = printed("quantize", *CHOICES, "--keep-float", "deep", "-o", out)
+    assert out.read_bytes() == made.SerializeToString()
+    wanted = om.report(model, made, data)
+    size, before = made.ByteSize(), model.ByteSize()
+    assert text.splitlines() == [
+        f"{out}: {size:,} bytes of {before:,} ({size / before:.0%})",
+        f"on these data {100 * wanted.agreement:.2f} % of the decisions agree",
+        f"at the output {wanted.sqnr_db:.1f} dB of SQNR",
+        "in float 1 of 3 layers: deep",
+    ]
+    assert printed("report", out) == f"{wanted}\n"
+    assert json.loads(printed("report", out, "--json")) == wanted.to_dicts()
+    assert "no output nobody" in refused(
+        capsys, "report", files / "model.onnx", out, path, "--outputs", "nobody"
+    )
+
+
+def refused(capsys, *words):
+    assert command(*words) == 2
+    return capsys.readouterr().err
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_bar_on_a_terminal_alone(there, monkeypatch):
+    """And none where tqdm is not installed; what is shown yields the same things."""
+    monkeypatch.setattr("sys.stderr", screen := io.StringIO())
+    assert list(_progress([1, 2])) == [1, 2]
+    assert not screen.getvalue()
+    screen.isatty = lambda: True
+    if not there:
+        monkeypatch.setitem(sys.modules, "tqdm", None)
+    assert list(_progress([1, 2])) == [1, 2]
+    assert bool(screen.getvalue()) == there
+    assert "\n" not in screen.getvalue()  # gone in the end
+
+
+def test_a_reader_that_stops_reading(files, monkeypatch):
+    """As `head` does: no message, and nothing that fails once more when Python ends."""
+
+    class Closed(io.StringIO):
+        def write(self, _):
+            raise BrokenPipeError
+
+        def fileno(self):
+            return 99
+
+    replaced = []
+    with monkeypatch.context() as patch:
+        patch.setattr("sys.stdout", Closed())
+        patch.setattr("os.dup2", lambda *pair: replaced.append(pair))
+        assert command("observe", files / "model.onnx", files / "data.npz") == 141
+    ((new, old),) = replaced
+    assert old == 99
+    assert os.path.samestat(os.fstat(new), os.stat(os.devnull))
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -1864,6 +1963,43 @@ def test_how_data_become_batches(first, second, data, sizes, tmp_path):
     found = read_batches(tmp_path / "model.onnx", tmp_path / "data.npz", 4)
     assert [len(batch["x"]) for batch in found] == sizes
     assert om.observe(tmp_path / "model.onnx", found).batches == len(sizes)
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        ({"x": np.zeros((4, 3)), "h": np.zeros((5, 1, 2))}, r"different numbers of rows: \[4, 5\]"),
+        ({"x": np.zeros((4, 3))}, "lacks the inputs h; it has x"),
+        (np.zeros((4, 3)), "the model has 2 inputs: put an array for each into an .npz file"),
+    ],
+)
+def test_data_that_make_no_batches(arrays, message, tmp_path):
+    onnx.save(two_inputs(["n", 3], ["n", 1, 2]), tmp_path / "model.onnx")
+    if isinstance(arrays, dict):
+        np.savez(tmp_path / "data.npz", **arrays)
+    else:
+        with (tmp_path / "data.npz").open("wb") as file:
+            np.save(file, arrays)
+    with pytest.raises(ValueError, match=message):
+        read_batches(tmp_path / "model.onnx", tmp_path / "data.npz", 4)
+
+
+def test_numbers_that_are_no_arrays_go_into_every_batch(tmp_path):
+    """A scalar among the inputs; and one array for one input, whatever its name."""
+    model = model_of(
+        [node("MatMul", "x w", "h"), node("Mul", "h t", "y")],
+        {"w": np.eye(3)},
+        {"x": ["n", 3], "t": []},
+        ["y"],
+    )
+    onnx.save(model, tmp_path / "model.onnx")
+    np.savez(tmp_path / "data.npz", x=np.zeros((6, 3), np.float32), t=np.float32(2))
+    found = read_batches(tmp_path / "model.onnx", tmp_path / "data.npz", 4)
+    assert [(len(batch["x"]), float(batch["t"])) for batch in found] == [(4, 2.0), (2, 2.0)]
+    onnx.save(small_network(), tmp_path / "model.onnx")
+    np.savez(tmp_path / "data.npz", anything=batches(1)[0]["x"])
+    (found,) = read_batches(tmp_path / "model.onnx", tmp_path / "data.npz", 8)
+    assert found["x"].shape == (8, 4, 8, 8)
 
 
 def test_too_few_rows_for_one_batch(tmp_path):
