@@ -16,7 +16,7 @@ import pytest
 from safetensors.numpy import save_file
 
 import quantnotes
-from quantnotes import compare
+from quantnotes import compare, formats
 from quantnotes.__main__ import OF_MODELS, main
 from quantnotes.comparison import command, survey
 from quantnotes.comparison.rows import COLUMNS, TextWriter
@@ -367,6 +367,72 @@ def test_a_folder_and_several_files(tmp_path, capsys):
     assert code == 0
     files = [tmp_path / "one.NPY", *[tmp_path / "inner" / "two.npz"] * 2]
     assert [line.split(": ")[0] for line in out[1:]] == [str(file) for file in files]
+
+
+def test_a_file_is_compared_as_its_arrays_are(tmp_path):
+    """Every argument reaches every tensor; its role follows from its name where none is given."""
+    arrays = {"l.weight": X.reshape(6, 10), "cube": X.reshape(3, 4, 5), "l.bias": X[:6]}
+    save_file(arrays, tmp_path / "m.safetensors")
+    roles = {"l.weight": {"role": "weight"}, "cube": {"role": "weight"}, "l.bias": {}}
+    for arguments in ({}, {"bits": 5}, {"bits": (3, 6)}, {"bits": formats.E4M3}, {"role": "activation"}):
+        found = compare(tmp_path / "m.safetensors", **arguments).comparisons
+        assert found.keys() == arrays.keys()
+        for name, x in arrays.items():
+            assert str(found[name]) == str(compare(x, **roles[name] | arguments))
+            assert str(compare(tmp_path / "m.safetensors", tensor=name, **arguments)) == str(found[name])
+    found = compare(tmp_path / "m.safetensors", role="weight", channel_axis=1).comparisons
+    for name in ("l.weight", "cube"):
+        assert str(found[name]) == str(compare(arrays[name], role="weight", channel_axis=1))
+    assert str(found["l.bias"]) == str(compare(arrays["l.bias"]))
+    with pytest.raises(ValueError, match=r"no tensor 'v'; the file holds cube, l\.bias, l\.weight"):
+        compare(tmp_path / "m.safetensors", tensor="v")
+
+
+def test_the_caller_s_mistakes_are_not_a_tensor_s(tmp_path):
+    np.savez(tmp_path / "two.npz", a=X, b=X)
+    for wrong, error in (
+        ({"bits": 1}, ValueError),
+        ({"bits": "8"}, TypeError),
+        ({"role": "bias"}, ValueError),
+        ({"channel_axis": 0.5}, TypeError),
+    ):
+        with pytest.raises(error, match=next(iter(wrong))):
+            compare(tmp_path / "two.npz", **wrong)
+
+
+def test_a_file_that_comes_twice_is_compared_once(tmp_path, capsys):
+    np.save(tmp_path / "one.npy", X)
+    for again in (tmp_path / "one.npy", tmp_path):
+        code, out, err = run(again, tmp_path / "one.npy", "--bits", 8, "--csv", capsys=capsys)
+        assert (code, len(out), err) == (0, 2, [])
+    code, out, err = run(tmp_path / "no.npy", tmp_path / "one.npy", "--tensor", "one", capsys=capsys)
+    assert (code, len(err)) == (1, 1)
+
+
+def test_shards_beside_other_files(tmp_path, capsys):
+    """Of a shard, the tensors that the index names, under the shard's name; one shard alone needs none."""
+    save_file({"a": X, "unlisted": X}, tmp_path / "model-1.safetensors")
+    save_file({"b": X}, tmp_path / "model-2.safetensors")
+    np.save(tmp_path / "c.npy", X)
+    index = tmp_path / "model.safetensors.index.json"
+    index.write_text(json.dumps({"weight_map": {"a": "model-1.safetensors", "b": "model-2.safetensors"}}))
+    code, out, err = run(index, tmp_path / "c.npy", "--bits", 8, "--csv", capsys=capsys)
+    assert (code, err) == (0, [])
+    assert [(row["file"], row["tensor"]) for row in csv.DictReader(out)] == [
+        ("model-1.safetensors", "a"),
+        ("model-2.safetensors", "b"),
+        (str(tmp_path / "c.npy"), "c"),
+    ]
+    _, out, _ = run(index, "--bits", 8, "--csv", capsys=capsys)
+    assert [(row["file"], row["tensor"]) for row in csv.DictReader(out)] == [("", "a"), ("", "b")]
+    index.write_text(json.dumps({"weight_map": {"a": "model-1.safetensors"}}))
+    assert str(compare(index, bits=8)) == str(compare(X, bits=8))
+    with pytest.raises(ValueError, match="no tensor 'unlisted'"):
+        compare(index, tensor="unlisted")
+    index.write_text(json.dumps({"weight_map": {"a": "model-1.safetensors", "z": "model-1.safetensors"}}))
+    found = compare(index, bits=8)
+    assert found.skipped == {"z": "is not in model-1.safetensors, where the index has it"}
+    assert found.failed == {"z"}
 
 
 def test_no_name_is_no_folder():

@@ -1527,6 +1527,13 @@ def test_refusals(call, kind, message):
         call(model, om.observe(model, batches(1)))
 
 
+def test_layers_of_the_right_type_are_not_called_wrong():
+    layer = node("Gemm", "x w", "y", alpha=0.5)
+    model = model_of([layer], {"w": np.eye(3)}, {"x": ["n", 3]}, ["y"])
+    with pytest.raises(ValueError, match="float32 weight$"):
+        om.observe(model, [{"x": np.ones((2, 3), np.float32)}])
+
+
 @pytest.mark.parametrize("dtype", [np.float16, np.float64])
 def test_layers_of_other_types_are_named(dtype):
     kind = helper.np_dtype_to_tensor_dtype(np.dtype(dtype))

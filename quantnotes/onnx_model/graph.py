@@ -393,7 +393,7 @@ def _fold_affine(graph: Graph) -> None:
         if source in outside or len(consumers[source]) > 1:
             continue
         axis, weight = graph.channel_axis(layer), graph.constants[layer.input[1]]
-        if not _fit(scale, node, weight, axis, layer):
+        if not _fit(scale, node, weight, axis):
             continue
         _scale_layer(graph, layer, axis, scale, shift)
         layer.output[0] = node.output[0]
@@ -427,13 +427,12 @@ def _affine(node: onnx.NodeProto, graph: Graph) -> tuple[str, Array, Array] | No
     return None
 
 
-def _fit(scale: Array, node: onnx.NodeProto, weight: Array, axis: int, layer: onnx.NodeProto) -> bool:
+def _fit(scale: Array, node: onnx.NodeProto, weight: Array, axis: int) -> bool:
     """Whether the numbers are one for each channel of the layer's output, or one for all."""
     if node.op_type == "BatchNormalization":
         return True
-    rank = weight.ndim if layer.op_type == "Conv" else 2
-    shape = (1,) * (rank - scale.ndim) + scale.shape
-    return len(shape) == rank and scale.size == shape[1] and scale.size in (1, weight.shape[axis])
+    shape = (1,) * (weight.ndim - scale.ndim) + scale.shape
+    return len(shape) == weight.ndim and scale.size == shape[1] and scale.size in (1, weight.shape[axis])
 
 
 def _scale_layer(graph: Graph, layer: onnx.NodeProto, axis: int, scale: Array, shift: Array) -> None:
