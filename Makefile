@@ -3,9 +3,9 @@
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
-PAGES := .venv/pages
-SITE := .venv/site
-EXTRAS := .venv/extras
+READY_PAGES := .venv/pages
+READY_SITE := .venv/site
+READY_EXTRAS := .venv/extras
 ROOT_FLAG := $(shell [ "$$(id -u)" = 0 ] && echo --allow-root)
 LAB_FLAGS ?=
 PORT ?= 8000
@@ -35,25 +35,25 @@ $(READY): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[notebooks,test]"
 	@touch $(READY)
 
-$(PAGES): $(READY)
+$(READY_PAGES): $(READY)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[pages]"
-	@touch $(PAGES)
+	@touch $(READY_PAGES)
 
-$(SITE): $(READY)
+$(READY_SITE): $(READY)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[site]"
-	@touch $(SITE)
+	@touch $(READY_SITE)
 
-$(EXTRAS): $(READY)
+$(READY_EXTRAS): $(READY)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[fast,scale,bench]"
-	@touch $(EXTRAS)
+	@touch $(READY_EXTRAS)
 
 lab: $(READY)
 	$(BIN)/jupyter lab $(ROOT_FLAG) $(LAB_FLAGS) notebooks/00_start_here.ipynb
 
-site: $(SITE)
+site: $(READY_SITE)
 	$(BIN)/python tools/build_site.py
 
-serve: $(SITE)
+serve: $(READY_SITE)
 	@test -d site/_build/html || $(MAKE) site
 	$(BIN)/python -m http.server --bind localhost --directory site/_build/html $(PORT)
 
@@ -69,14 +69,14 @@ test: lint
 gate: $(READY)
 	$(BIN)/pytest -m gate tests
 
-test-pages: $(PAGES)
+test-pages: $(READY_PAGES)
 	$(BIN)/pytest tests/pages --ignore-glob="tests/pages/test_site*"
 
-test-site: $(SITE) $(PAGES)
+test-site: $(READY_SITE) $(READY_PAGES)
 	$(BIN)/python tools/build_site.py --test
 	$(BIN)/pytest --dist=load tests/pages/test_site*.py
 
-test-extras: $(EXTRAS)
+test-extras: $(READY_EXTRAS)
 	$(BIN)/pytest -m extras tests
 	$(BIN)/pytest quantnotes/distributed.py
 
@@ -95,7 +95,7 @@ mutants: $(READY)
 badges: $(READY)
 	$(BIN)/python tools/badges.py
 
-bench: $(EXTRAS)
+bench: $(READY_EXTRAS)
 	$(BIN)/pytest --override-ini=addopts= benchmarks $(BENCH_FLAGS)
 
 clean:

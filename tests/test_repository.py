@@ -10,10 +10,12 @@ import re
 import subprocess
 import sys
 import tomllib
+from importlib import metadata
 from pathlib import Path
 
 import pytest
 import yaml
+from packaging.specifiers import SpecifierSet
 
 import quantnotes
 
@@ -293,6 +295,31 @@ def test_mutation_testing_runs_the_tests_of_every_module_that_it_changes():
 def test_constraints_name_no_place():
     for line in (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines():
         assert re.fullmatch(r"#.*|[A-Za-z0-9._-]+==[A-Za-z0-9.]+", line), line
+
+
+def test_make_passes_on_what_tools_and_tests_are_told():
+    """Make exports a variable that came from the environment with the value that the Makefile gives it."""
+    texts = [
+        path.read_text(encoding="utf-8")
+        for place in ("tools", "tests")
+        for path in (ROOT / place).rglob("*.py")
+    ]
+    read = set(re.findall(r'environ(?:\.get\(|\[)"(\w+)"', "".join(texts)))
+    assert {"SITE", "PYODIDE", "REPOSITORY"} <= read
+    given = re.findall(r"(?m)^(\w+) *:?=", (ROOT / "Makefile").read_text(encoding="utf-8"))
+    assert not read & set(given)
+
+
+@pytest.mark.parametrize("name", sorted(constraints()))
+def test_constraints_suit_the_oldest_python(name):
+    """Every 3.11 is one, that of Debian 12 too: 3.11.2."""
+    try:
+        installed = metadata.metadata(name)
+    except metadata.PackageNotFoundError:
+        pytest.skip("not installed here")
+    if installed["Version"] != constraints()[name]:
+        pytest.skip("another version is installed here")
+    assert "3.11.0" in SpecifierSet(installed["Requires-Python"] or "")
 
 
 def test_post_build_is_strict():
