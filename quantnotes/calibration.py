@@ -17,7 +17,7 @@ from quantnotes.codebook import Codes, as_grid, check_codes
 from quantnotes.entropy import entropy_range
 from quantnotes.granularity import Axis, BlockSize, Granularity
 from quantnotes.grid import INT8
-from quantnotes.histogram import Histogram, Stack, check_max_bins, count, masses_of, no_groups
+from quantnotes.histogram import NO_GROUPS, Histogram, Stack, check_max_bins, count, masses_of
 from quantnotes.mapping import QuantParams
 from quantnotes.mse import mse_range
 from quantnotes.outliers import histogram_range
@@ -241,7 +241,7 @@ class Calibrator:
         # What all batches have in common: the numbers of channels, or their whole shape where they are cut
         # into blocks. The first batch shows it.
         self._common: tuple[int, ...] | None = None
-        self._stack = no_groups(self._kept)
+        self._stack = NO_GROUPS
 
     @property
     def options(self) -> dict[str, Any]:
@@ -407,11 +407,10 @@ class Calibrator:
         return ours == theirs
 
     def __repr__(self) -> str:
-        blocks = "" if self.block_size is None else f", block_size={self.block_size}"
         options = "".join(f", {name}={value!r}" for name, value in self._options)
         return (
-            f"Calibrator({self.method!r}, {self.grid}, {self.scheme!r}, axis={self.axis}{blocks}, "
-            f"nan={self.nan!r}, max_bins={self.max_bins}{options}; n={self.n})"
+            f"Calibrator({self.method!r}, {self.grid}, {self.scheme!r}, axis={self.axis}, "
+            f"block_size={self.block_size}, nan={self.nan!r}, max_bins={self.max_bins}{options}; n={self.n})"
         )
 
 

@@ -5,6 +5,7 @@ Not covered: which values share a scale, see :mod:`quantnotes.granularity`.
 
 from __future__ import annotations
 
+import math
 import operator
 from typing import Any, Literal
 
@@ -129,7 +130,7 @@ def compute_type(dtype: np.dtype[Any]) -> np.dtype[Any]:
 
 def nan_error(x: Array, name: str, advice: str) -> ValueError:
     """Return the error that says how many NaN `x` holds and what to do about them."""
-    count = kernels.count_nan(x, compute_type(x.dtype))
+    count = kernels.count_nan(x)
     return ValueError(f"{name} holds {count} NaN among {x.size} values: {advice}")
 
 
@@ -178,36 +179,30 @@ def check_nan_policy(nan: object) -> None:
         raise ValueError(f'nan must be "raise" or "ignore", got {nan!r}')
 
 
-def finite_data(x: Array, nan: NanPolicy, whole: Array | None = None) -> tuple[Array, float, float]:
-    """Return the data without NaN, their min and their max: inf and -inf if nothing is left.
-
-    An error counts the NaN of `whole`, where `x` is a part of it.
+def finite_ends(x: Array, nan: NanPolicy | None = None) -> tuple[float, float]:
+    """Return the smallest and the largest of the values, all of which but NaN to be ignored are finite.
 
     Raises
     ------
     ValueError
-        If `x` holds an infinity, or NaN while `nan` is "raise".
+        If `x` is empty, holds an infinity, NaN alone, or NaN unless `nan` is "ignore". The message offers
+        to ignore them where `nan` is "raise"; None is for a function that has no such argument.
+
+    Examples
+    --------
+    >>> finite_ends(np.array([3, -1, 2]))
+    (-1.0, 3.0)
     """
+    if not x.size:
+        raise ValueError("x is empty: there is no range to take")
     low, high = map(float, kernels.minmax(x, compute_type(x.dtype)))
-    if low != low:
-        if nan == "raise":
-            raise nan_error(x if whole is None else whole, "x", 'drop them, or pass nan="ignore"')
+    if math.isnan(low):
+        if nan != "ignore":
+            raise nan_error(x, "x", 'drop them, or pass nan="ignore"' if nan else "drop them first")
         x = x[~np.isnan(x)]
+        if not x.size:
+            raise ValueError("x holds nothing but NaN")
         low, high = map(float, kernels.minmax(x, compute_type(x.dtype)))
-    if x.size and not (np.isfinite(low) and np.isfinite(high)):
+    if math.isinf(low) or math.isinf(high):
         raise ValueError(f"x holds an infinity (min {low}, max {high}): a range must be finite")
-    return x, low, high
-
-
-def some_finite_data(x: Array, nan: NanPolicy) -> tuple[Array, float, float]:
-    """Do the same as `finite_data`, with a ValueError where nothing is left.
-
-    Raises
-    ------
-    ValueError
-        If `x` is empty, holds an infinity, holds NaN while `nan` is "raise", or holds nothing else.
-    """
-    data, low, high = finite_data(x, nan)
-    if data.size == 0:
-        raise ValueError("x holds nothing but NaN" if x.size else "x is empty: there is no range to take")
-    return data, low, high
+    return low, high

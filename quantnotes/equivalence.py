@@ -327,8 +327,8 @@ def smooth_factors(absmax: ArrayLike, weight: ArrayLike, alpha: float = 0.5) -> 
     >>> smooth_factors([16.0, 0.0], [[1.0, 2.0], [-4.0, 0.5]])
     array([2., 1.])
     """
-    most = finite_array(absmax, "raise").astype(np.float64)
-    w = finite_array(weight, "raise").astype(np.float64)
+    most = finite_array(absmax).astype(np.float64)
+    w = finite_array(weight).astype(np.float64)
     if most.ndim != 1 or w.ndim != 2 or w.shape[1] != most.size:
         raise ValueError(
             f"absmax must have shape (inputs,) and weight (outputs, inputs), got {most.shape} and {w.shape}"
@@ -542,7 +542,7 @@ def fold_factors(
            [3.]]), array([0.5, 1. ]))
     """
     _check_place(before, residual, "factors")
-    s = finite_array(factors, "raise").astype(np.float64)
+    s = finite_array(factors).astype(np.float64)
     if not (s > 0).all():
         raise ValueError("factors must be positive: a ReLU lets no others pass, and none can be 0")
     w, b = _checked_layer(before, weight, bias, s.shape)
@@ -620,8 +620,8 @@ def _check_place(before: object, residual: bool, what: str) -> None:
 def _checked_layer(
     before: str, weight: ArrayLike, bias: ArrayLike | None, outputs: tuple[int, ...] | None
 ) -> tuple[Array, Array | None]:
-    w = finite_array(weight, "raise").astype(np.float64)
-    b = None if bias is None else finite_array(bias, "raise").astype(np.float64)
+    w = finite_array(weight).astype(np.float64)
+    b = None if bias is None else finite_array(bias).astype(np.float64)
     axes = 1 if before.endswith("norm") else 2
     outputs = w.shape[:1] if outputs is None else outputs
     if w.ndim != axes or w.shape[:1] != outputs or (b is not None and b.shape != outputs):

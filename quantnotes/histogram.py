@@ -12,7 +12,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -462,14 +461,10 @@ def _count_rows(rows: Array, max_bins: int) -> Stack:
 
 
 def _ends_alone(n: Array, low: Array, high: Array) -> Stack:
-    nothing = no_groups(0)
-    return Stack(0, n, nothing.exact, nothing.points, nothing.bins._replace(low=low, high=high))
+    return replace(NO_GROUPS, n=n, bins=NO_GROUPS.bins._replace(low=low, high=high))
 
 
-@cache
-def no_groups(max_bins: int) -> Stack:
-    """Return a stack of no groups, as a Calibrator has before the first batch."""
-    return Stack.empty(0, max_bins)
+NO_GROUPS = Stack.empty(0, 0)  # such as a Calibrator has before the first batch
 
 
 # --- one histogram ------------------------------------------------------------------------------------------

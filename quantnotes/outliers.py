@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from quantnotes.checks import FLOAT64, NanPolicy, as_int, as_number, as_real, compute_type, some_finite_data
+from quantnotes.checks import FLOAT64, NanPolicy, as_int, as_number, as_real, compute_type, finite_ends
 from quantnotes.granularity import Axis, BlockSize, Granularity
 from quantnotes.histogram import Histogram, Masses, in_order, masses_of
 from quantnotes.ranges import MAX_BINS, Ends, Range, range_per_group
@@ -62,7 +62,7 @@ def note_histogram_scale(x: ArrayLike, int_max: float, bins: int = 100, keep: fl
     0.0
     """
     array = as_real(x)
-    some_finite_data(array, "raise")
+    finite_ends(array)
     _check_keep(keep)
     if not int_max > 0:
         raise ValueError(f"int_max must be above 0, got {int_max!r}")

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from quantnotes import kernels
-from quantnotes.checks import NanPolicy, as_real, check_nan_policy, compute_type, nan_error
+from quantnotes.checks import NanPolicy, as_real, check_nan_policy, compute_type, finite_ends
 from quantnotes.granularity import Axis, BlockSize, Granularity
 
 Array = NDArray[Any]
@@ -24,7 +24,6 @@ Scheme = Literal["asymmetric", "symmetric"]  # which parameters are made of a ra
 PerRow = Callable[[Array], Ends]  # of rows (groups, values)
 
 MAX_BINS = 2**24  # of any histogram: its counts are all kept, 128 MB of them
-EMPTY = "x is empty: there is no range to take"
 
 
 class Range(NamedTuple):
@@ -79,12 +78,13 @@ def range_per_group(x: ArrayLike, granularity: Granularity, nan: NanPolicy, per_
         If `nan` is unknown; or `x`, or a group of it, is empty or holds an infinity or NaN alone, or NaN that
         are not to be ignored.
     """
+    check_nan_policy(nan)
     array = finite_array(x, nan)
     ends = granularity.per_group(array, per_row if nan == "raise" else _ignoring_nan(per_row))
     return Range(*(end + 0.0 for end in ends))
 
 
-def finite_array(x: ArrayLike, nan: NanPolicy) -> Array:
+def finite_array(x: ArrayLike, nan: NanPolicy | None = None) -> Array:
     """Return `x` as an array of finite numbers and, where they are to be ignored, NaN.
 
     Raises
@@ -92,22 +92,10 @@ def finite_array(x: ArrayLike, nan: NanPolicy) -> Array:
     TypeError
         If `x` holds no real numbers.
     ValueError
-        If `nan` is unknown, or `x` is empty, holds an infinity, NaN alone, or NaN while `nan` is "raise".
+        As :func:`quantnotes.checks.finite_ends`.
     """
     array = as_real(x)
-    check_nan_policy(nan)
-    if array.size == 0:
-        raise ValueError(EMPTY)
-    low, high = map(float, kernels.minmax(array, compute_type(array.dtype)))
-    if low != low:
-        if nan == "raise":
-            raise nan_error(array, "x", 'drop them, or pass nan="ignore"')
-        valid = array[~np.isnan(array)]
-        if valid.size == 0:
-            raise ValueError("x holds nothing but NaN")
-        low, high = map(float, kernels.minmax(valid, compute_type(array.dtype)))
-    if not (np.isfinite(low) and np.isfinite(high)):
-        raise ValueError(f"x holds an infinity (min {low}, max {high}): a range must be finite")
+    finite_ends(array, nan)
     return array
 
 

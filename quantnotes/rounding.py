@@ -94,7 +94,7 @@ class Gram:
             raise ValueError(f"inputs must have shape (tokens, inputs), got {x.shape}")
         rows = x.reshape(math.prod(x.shape[:-1]), x.shape[-1])
         if rows.size:
-            self._add(len(rows), _product(finite_array(rows, "raise")))
+            self._add(len(rows), _product(finite_array(rows)))
         return self
 
     def merge(self, other: Gram) -> Gram:
@@ -225,7 +225,7 @@ def gptq(
     >>> gptq(weight, inputs, QuantParams(1.0, 0, INT4), damping=0.01)
     array([[1, 2]], dtype=int8)
     """
-    w = finite_array(weight, "raise").astype(np.float64)
+    w = finite_array(weight).astype(np.float64)
     if w.ndim != 2:
         raise ValueError(f"weight must have shape (outputs, inputs), got {w.shape}")
     gram = inputs if isinstance(inputs, Gram) else Gram().update(inputs)

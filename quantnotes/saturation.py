@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from quantnotes import kernels
-from quantnotes.checks import as_real, compute_type, some_finite_data
+from quantnotes.checks import as_real, compute_type, finite_ends
 from quantnotes.codebook import Codes
 from quantnotes.grid import IntGrid
 from quantnotes.kernels.ledger import Lanes, account
@@ -209,7 +209,7 @@ def code_ledger(x: ArrayLike, params: QuantParams) -> CodeLedger:
     check_scale(params, compute)
     largest = np.finfo(compute).max
     parts = list(pieces(params, compute, array))
-    _, low, high = some_finite_data(array, "raise")
+    low, high = finite_ends(array)
     # Squares are summed in units of a power of two near the largest value: none overflows, none vanishes.
     unit = math.ldexp(1.0, min(max(math.frexp(max(-low, high))[1], -1000), 1023))
     counts = np.zeros(grid.codes, np.int64)

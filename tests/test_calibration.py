@@ -218,9 +218,15 @@ def test_it_travels():
     assert twin.observe([[9.0], [9.0]]) != calibrator
 
 
+def test_prints_its_settings():
+    assert repr(Calibrator("percentile", percentile=99.0).observe([1.0, 2.0])) == (
+        f"Calibrator('percentile', {INT8}, 'asymmetric', axis=None, block_size=None, nan='raise', "
+        f"max_bins={Histogram().max_bins}, percentile=99.0; n=2)"
+    )
+
+
 def test_settings_must_agree():
     calibrator = Calibrator("percentile", percentile=99.0)
-    assert "percentile=99.0" in repr(calibrator)
     others = [
         Calibrator("percentile"),
         Calibrator("minmax"),
@@ -252,6 +258,9 @@ def test_channels_must_agree():
     with pytest.raises(ValueError, match="expected 3 channels"):
         calibrator.merge(Calibrator("minmax", axis=-1).observe(np.ones((2, 4))))
     assert calibrator.n == 6
+    pairs = Calibrator("minmax", axis=(0, 1)).observe(np.ones((2, 3)))
+    with pytest.raises(ValueError, match=r"expected \(2, 3\) channels along axis \(0, 1\), got \(2, 4\)"):
+        pairs.observe(np.ones((2, 4)))
 
 
 @pytest.mark.parametrize("axis", [None, 0])

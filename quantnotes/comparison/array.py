@@ -20,7 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from quantnotes import kernels
 from quantnotes.calibration import METHODS, choose_range, make_params
-from quantnotes.checks import as_real, compute_type, nan_error, some_finite_data
+from quantnotes.checks import as_real, finite_ends
 from quantnotes.codebook import Codebook, Codes
 from quantnotes.comparison.roles import GIVEN, UNKNOWN, Role, given_role
 from quantnotes.granularity import Granularity
@@ -405,7 +405,7 @@ def compare_array(
     """
     array, grids = as_real(x), _grids(bits)
     known = role if isinstance(role, Role) else given_role(role, channel_axis, array.ndim)
-    low, high = _ends(array)
+    low, high = finite_ends(array)
     if array.dtype.itemsize == 2 and array.dtype.kind in "fV" and array.size <= _WIDENED:
         array = array.astype(np.float32)
     steps = [
@@ -539,15 +539,6 @@ def _pieces(x: Array, scales: Granularity) -> Iterator[tuple[Array, tuple[slice,
 def _along(axis: int, cut: slice) -> tuple[slice, ...]:
     """Return an index that cuts one axis, and leaves the others whole."""
     return (slice(None),) * axis + (cut,)
-
-
-def _ends(x: Array) -> tuple[float, float]:
-    """Return the smallest and the largest value; ValueError unless all are finite and there are some."""
-    low, high = map(float, kernels.minmax(x, compute_type(x.dtype)))
-    if low != low:
-        raise nan_error(x, "x", "drop them first")
-    some_finite_data(x, "raise")
-    return low, high
 
 
 def _tail_of(x: Array, bound: float) -> Tail:

@@ -251,9 +251,9 @@ def minmax(x: Array, compute: DType, axis: int | None = None) -> Array:
     return ends
 
 
-def count_nan(x: Array, compute: DType) -> int:
+def count_nan(x: Array) -> int:
     """Return the number of NaN in `x`."""
-    return sum(int(np.count_nonzero(np.isnan(block))) for block in _lines(x, compute))
+    return sum(int(np.count_nonzero(np.isnan(block))) for block in _lines(x, x.dtype))
 
 
 class Bins(NamedTuple):
