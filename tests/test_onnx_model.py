@@ -308,7 +308,13 @@ def test_constants_of_other_domains_and_operators_stay(monkeypatch):
     model = model_of(nodes, {"two": 2.0}, {"x": ["n", 3]}, ["y"])
     model.graph.node[0].domain = "elsewhere"
     assert [n.op_type for n in folded_graph(model).nodes] == ["Add", "Mul"]
+    model.graph.node[0].CopyFrom(
+        helper.make_node("Constant", [], ["four"], value_float=4.0, domain="elsewhere")
+    )
+    assert [n.op_type for n in folded_graph(model).nodes] == ["Constant", "Mul"]
     model.graph.node[0].domain = "ai.onnx"
+    assert [n.op_type for n in folded_graph(model).nodes] == ["Mul"]
+    model.graph.node[0].CopyFrom(node("Add", "two two", "four"))
     model.graph.node[0].op_type = "Unheard"
     assert [n.op_type for n in folded_graph(model).nodes] == ["Unheard", "Mul"]
 
@@ -1530,7 +1536,7 @@ def test_refusals(call, kind, message):
 def test_layers_of_the_right_type_are_not_called_wrong():
     layer = node("Gemm", "x w", "y", alpha=0.5)
     model = model_of([layer], {"w": np.eye(3)}, {"x": ["n", 3]}, ["y"])
-    with pytest.raises(ValueError, match="float32 weight$"):
+    with pytest.raises(ValueError, match=r"float32 weight$"):
         om.observe(model, [{"x": np.ones((2, 3), np.float32)}])
 
 

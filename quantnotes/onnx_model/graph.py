@@ -250,9 +250,9 @@ def attribute(node: onnx.NodeProto, name: str, default: Any) -> Any:
 
 def _constant(node: onnx.NodeProto) -> Array | None:
     """Return what a Constant node holds, if it is a number or an array of them."""
-    if node.op_type != "Constant" or node.domain not in _STANDARD or not node.attribute:
+    if node.op_type != "Constant" or node.domain not in _STANDARD:
         return None
-    (a,) = node.attribute[:1]
+    (a,) = node.attribute
     value = helper.get_attribute_value(a)
     if a.name == "value":
         return np.asarray(numpy_helper.to_array(value))
