@@ -136,6 +136,19 @@ def test_folding_changes_nothing(opset):
     onnx.checker.check_model(folded)
 
 
+def test_folded_weights_are_rounded_once():
+    """From what float64 gives."""
+    model = small_network()
+    constants, folded = (
+        {t.name: numpy_helper.to_array(t) for t in m.graph.initializer} for m in (model, om.fold(model))
+    )
+    gamma, beta, mean, var, b = (constants[n].astype(np.float64) for n in [*NORM, "b"])
+    factor = gamma / np.sqrt(var + 1e-5)
+    wanted = W.astype(np.float64) * factor[:, None, None, None], b * factor + beta - mean * factor
+    for name, exact in zip("wb", wanted, strict=True):
+        np.testing.assert_array_equal(folded[name], exact.astype(np.float32), strict=True)
+
+
 def test_folding_keeps_names():
     folded = om.fold(small_network())
     assert [n.output[0] for n in folded.graph.node][:3] == ["norm", "relu", "shifted"]
