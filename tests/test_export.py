@@ -147,7 +147,9 @@ def test_one_layer_with_and_without_relu():
 
 def test_weights_are_stored_as_codes():
     network = quantize_network(load_digits().network, load_digits().images)
-    constants = {c.name: c for c in to_onnx(network).graph.initializer}
+    model = to_onnx(network)
+    assert (model.ir_version, model.opset_import[0].version, model.producer_name) == (10, 21, "quantnotes")
+    constants = {c.name: c for c in model.graph.initializer}
     for i, layer in enumerate(network, start=1):
         assert constants[f"weight_{i}"].raw_data == layer.codes.tobytes()
         assert constants[f"bias_{i}"].raw_data == layer.bias.tobytes()

@@ -326,14 +326,24 @@ def test_the_old_names_of_the_options_work_and_warn():
     dense, x, labels = small()
     network = quantize_network(dense, x, INT4, INT4)
     new = finetune(network, x, labels, learning_rate=0.01, batch_size=7)
-    with pytest.warns(DeprecationWarning, match="rate has been renamed to learning_rate"):
+    with pytest.warns(DeprecationWarning, match="rate has been renamed to learning_rate") as caught:
         old = finetune(network, x, labels, rate=0.01, batch_size=7)
+    assert caught[0].filename == __file__
     np.testing.assert_array_equal(old[0].dense.weight, new[0].dense.weight)
     with pytest.warns(DeprecationWarning, match="rows has been renamed to batch_size"):
         old = finetune(network, x, labels, learning_rate=0.01, rows=7)
     np.testing.assert_array_equal(old[0].dense.weight, new[0].dense.weight)
     with pytest.raises(TypeError, match="unexpected keyword argument 'row'"):
         finetune(network, x, labels, row=7)
+
+
+@pytest.mark.parametrize("one", [1, np.float32(1), np.int64(1)])
+def test_any_number_is_a_learning_rate(one):
+    dense, x, labels = small()
+    network = quantize_network(dense, x, INT4, INT4)
+    options = {"epochs": 1, "batch_size": np.int32(50)}
+    found, wanted = (finetune(network, x, labels, learning_rate=rate, **options) for rate in (one, 1.0))
+    np.testing.assert_array_equal(found[0].dense.weight, wanted[0].dense.weight)
 
 
 @pytest.mark.parametrize(
@@ -378,6 +388,11 @@ def test_labels_that_do_not_fit(labels, message):
         ({"learning_rate": -1e-3}, ValueError, "learning_rate must be positive and finite, got -0.001"),
         ({"learning_rate": 0}, ValueError, "learning_rate must be positive and finite, got 0"),
         ({"learning_rate": float("nan")}, ValueError, "learning_rate must be positive and finite, got nan"),
+        (
+            {"learning_rate": float("inf")},
+            ValueError,
+            "learning_rate must be positive and finite, got inf",
+        ),
         ({"learning_rate": True}, TypeError, "learning_rate must be a number, got True"),
         ({"learning_rate": "fast"}, TypeError, "learning_rate must be a number, got 'fast'"),
     ],
