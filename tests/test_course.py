@@ -176,9 +176,7 @@ def test_parameters_are_named_combined_or_passed_on():
         ("same", "99.99"),
     ]
     assert shown.columns[:2] == ("method", "kept")
-    assert spread_table(lambda fold: fold, folds=[1, 2, 3], over="folds", caption="").rows == (
-        ("2", "1", "3"),
-    )
+    assert spread_table(lambda text: text, texts=[1, 2, 3]).rows == (("2", "1", "3"),)
     assert spread_table(lambda seed: seed, seeds=[1, 2]).rows == (("1.50", "1.00", "2.00"),)
 
 

@@ -254,8 +254,8 @@ class Comparison(Printed):
         coarser = self._coarser(best)
         if coarser:
             return f"{text}. With fewer scales: {'; '.join(coarser)}."
-        gap = _gain(best, top)
-        if gap < 0.05:
+        gap = top.ledger.sqnr_db - best.ledger.sqnr_db
+        if not gap >= 0.05:  # NaN, of two that are infinitely bad, too
             return text + "; no other choice is better."
         return text + f"; {_name(top)} is better by {gap:.1f} dB and less simple."
 
@@ -325,12 +325,6 @@ def _name(trial: Trial, always: bool = False) -> str:
     else:
         scales = f", a scale for every {block} values along axis {axis}"
     return f"{trial.form}{', ' * bool(trial.form)}{trial.scheme}, {trial.method}{scales}"
-
-
-def _gain(trial: Trial, better: Trial) -> float:
-    """Return how many dB the other one is better; 0 for two that are infinitely bad."""
-    have, other = trial.ledger.sqnr_db, better.ledger.sqnr_db
-    return 0.0 if have == other else other - have
 
 
 def _bounds(trial: Trial) -> str:

@@ -154,9 +154,7 @@ def spread_table(
     *,
     unit: str = "",
     digits: int | None = None,
-    over: str | None = None,
     columns: Sequence[str] = (),
-    caption: str | None = None,
     **parameters: Any,
 ) -> Table:
     """Compute a quantity for several seeds or texts, and show its median, smallest and largest value.
@@ -170,21 +168,18 @@ def spread_table(
         The unit of what it returns.
     digits : int, optional
         Decimals; by default as in :func:`table`.
-    over : str, optional
-        The parameter to take the spread over; by default ``seeds`` or ``texts``, whichever is given.
     columns : sequence of str
         The names of the numbers, where `function` returns a tuple.
-    caption : str, optional
-        A line above the table; by default, how many seeds or texts there were.
     **parameters
-        The values of each parameter, one row for each combination; a mapping gives each value a name to
-        show. A single value is passed on, and not shown.
+        ``seeds`` or ``texts``, over which the spread is taken. And the values of each other parameter, one
+        row for each combination; a mapping gives each value a name to show. A single value is passed on, and
+        not shown.
 
     Returns
     -------
     Table
-        One row for each combination. A single number has a column each for median, smallest and largest;
-        of several, each has one column, as :func:`spread` writes it.
+        One row for each combination, below how many seeds or texts there were. A single number has a column
+        each for median, smallest and largest; of several, each has one column, as :func:`spread` writes it.
 
     Raises
     ------
@@ -201,7 +196,7 @@ def spread_table(
        100        2.39          1.73         3.32
     10,000        3.87          3.41         4.65
     """
-    over = over or next((name for name in _REPEATED if name in parameters), "seeds")
+    over = next((name for name in _REPEATED if name in parameters), "seeds")
     repeated = _choices(parameters.pop(over, ()))
     if not repeated:
         raise ValueError(f"there is nothing to take the spread over: give {over}= at least one value")
@@ -230,7 +225,7 @@ def spread_table(
         [[*label, *cells] for label, cells in zip(labels, body, strict=True)],
         [*shown, *heads],
         formats=dict.fromkeys(shown, _as_given),
-        caption=counted if caption is None else caption,
+        caption=counted,
     )
     return replace(made, right=(*made.right[: len(shown)], *(len(heads) * [names == [""]])))
 

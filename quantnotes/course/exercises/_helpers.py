@@ -51,15 +51,15 @@ def reals(value: object) -> NDArray[np.float64] | None:
         return None
 
 
-def alike(found: Any, right: Any, rtol: float = 1e-9) -> bool:
+def alike(found: Any, right: Any) -> bool:
     """Tell whether `found` has the shape and the values of `right`; for a tuple, part by part."""
     if isinstance(right, tuple):
         parts = found if isinstance(found, list | tuple | np.ndarray) and np.ndim(found[:0]) else ()
-        return len(parts) == len(right) and all(map(alike, parts, right, [rtol] * len(right)))
+        return len(parts) == len(right) and all(map(alike, parts, right))
     given, wanted = reals(found), np.asarray(right, np.float64)
     if given is None or given.shape not in (wanted.shape, *([(1,)] if wanted.ndim == 0 else [])):
         return False
-    return bool(np.allclose(given, wanted, rtol=rtol, atol=0.0, equal_nan=True))
+    return bool(np.allclose(given, wanted, rtol=1e-9, atol=0.0, equal_nan=True))
 
 
 def numbers(right: Any, mistakes: Mapping[str, Any], otherwise: str, *, decimals: int | None = None) -> Check:
