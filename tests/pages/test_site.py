@@ -32,6 +32,14 @@ NOTEBOOKS = [path.stem for path in site_pages.notebooks()]
 QUICK = ("00", "02", "05")  # whose run takes little, and which have a slider and exercises
 WIDTHS = (1280, 700, 390)
 DRAWN = "() => [...document.querySelectorAll('article .math')].every(m => m.querySelector('mjx-container'))"
+OUTSIDE = """() => [...document.querySelectorAll('article *')].filter(element => {
+    const box = element.getBoundingClientRect();
+    if (!box.width || box.right <= innerWidth + 1) return false;
+    if (element.closest('.headerlink, mjx-assistive-mml')) return false;
+    for (let around = element; around.tagName !== 'ARTICLE'; around = around.parentElement)
+        if (/auto|scroll/.test(getComputedStyle(around).overflowX)) return false;
+    return true;
+}).map(element => element.textContent)"""  # what is cut off: wider than the window, with no bar to scroll it
 SECONDS = 300  # for a notebook in the browser's kernel, Pyodide's start included
 
 pytest.importorskip("playwright")
@@ -75,6 +83,7 @@ def test_page(name, page):
     for width in WIDTHS:
         page.set_viewport_size({"width": width, "height": 900})
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), f"scrolls at {width}"
+        assert page.evaluate(OUTSIDE) == []
     images = page.locator("article img")
     for image in images.all():
         assert image.get_attribute("alt"), image.get_attribute("src")
