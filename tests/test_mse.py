@@ -34,6 +34,7 @@ from quantnotes.histogram import Masses
 from quantnotes.mse import ranges_of
 
 SCHEMES = {"asymmetric": asymmetric_params, "symmetric": symmetric_params}
+RIVALS = [method for method in METHODS if method != "mse"]
 
 
 def candidates(edges, grid, scheme):
@@ -138,7 +139,7 @@ def test_within_a_twentieth_of_a_decibel_of_exhaustive_search(name, scheme):
         found = code_ledger(x, SCHEMES[scheme](*mse_range(x, grid, scheme), grid))
         best = exhaustive(x, grid, scheme) + 1e-12 * np.sum(x**2)
         assert x.size * found.mse <= 10**0.005 * best, (bits, 10 * np.log10(x.size * found.mse / best))
-        for method in METHODS:
+        for method in RIVALS:
             other = code_ledger(x, make_params(choose_range(method, x, grid, scheme), grid, scheme))
             assert found.sqnr_db >= other.sqnr_db - 0.05, (bits, method, found.sqnr_db, other.sqnr_db)
 
@@ -300,12 +301,7 @@ def squared_error(x, bounds, grid, scheme):
 def test_never_worse_than_another_method(name, scheme, dtype):
     x = ODD[name].astype(dtype)
     for grid in (INT2, IntGrid.of(3), INT4, INT8, INT16):
-        found = squared_error(x, mse_range(x, grid, scheme), grid, scheme)
-        assert found <= 1.0001 * squared_error(x, minmax_range(x), grid, scheme)
-        for method in METHODS:
-            other = squared_error(x, choose_range(method, x, grid, scheme), grid, scheme)
-            assert found <= 1.005 * other + 1e-25, (grid, method)
-        assert found <= 1.005 * squared_error(x, shortest_range(x), grid, scheme) + 1e-25
+        assert not misses(x, grid, scheme), grid
 
 
 @pytest.mark.parametrize("grid", [INT2, INT4, INT8, IntGrid(-1, 1)], ids=str)
@@ -337,8 +333,6 @@ def test_axes_and_blocks_are_as_each_alone(method):
 
 
 # --- any array, any other method ----------------------------------------------------------------------------
-
-RIVALS = [m for m in METHODS if m != "mse"]
 
 
 def uneven_data(seed, n):
@@ -384,8 +378,7 @@ def misses(x, grid, scheme):
 @pytest.mark.parametrize("scheme", SCHEMES)
 def test_no_other_method_is_better_on_uneven_data(seed, n, bits, scheme):
     for name, x in uneven_data(seed, n):
-        for dtype in (np.float32, np.float64):
-            assert not misses(x.astype(dtype), IntGrid.of(bits, narrow=seed % 2 == 1), scheme), name
+        assert not misses(x.astype(np.float32), IntGrid.of(bits, narrow=seed % 2 == 1), scheme), name
 
 
 @given(
@@ -418,14 +411,12 @@ def test_uneven_channels_and_blocks_are_as_each_alone():
     uneven = [x for _, x in uneven_data(202, 4999)]
     even = np.random.default_rng(0).standard_normal((3, 5000))
     rows = np.stack([np.resize(x, 5000) for x in uneven] + [*even]).astype(np.float32)
-    for bits in (3, 8):
-        grid = IntGrid.of(bits)
-        for scheme in SCHEMES:
-            channels = mse_range(rows, grid, scheme, axis=0)
-            blocks = mse_range(rows.T, grid, scheme, axis=0, block_size=2500)
-            for i, row in enumerate(rows):
-                assert mse_range(row, grid, scheme) == (channels.rmin[i], channels.rmax[i])
-                assert mse_range(row[2500:], grid, scheme) == (blocks.rmin[1, i], blocks.rmax[1, i])
+    for grid, scheme in ((IntGrid.of(3), "asymmetric"), (INT8, "symmetric")):
+        channels = mse_range(rows, grid, scheme, axis=0)
+        blocks = mse_range(rows.T, grid, scheme, axis=0, block_size=2500)
+        for i, row in enumerate(rows):
+            assert mse_range(row, grid, scheme) == (channels.rmin[i], channels.rmax[i])
+            assert mse_range(row[2500:], grid, scheme) == (blocks.rmin[1, i], blocks.rmax[1, i])
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
@@ -488,10 +479,11 @@ def test_from_a_histogram_never_1_percent_worse_than_minmax_on_uneven_data(seed,
     every = [x for _, x in uneven_data(seed, n)]
     length = max(map(len, every))
     rows = np.stack([np.resize(x, length) for x in every])
+    histograms = [Histogram().update(row) for row in rows]
     for grid in (INT2, INT4, INT8):
         calibrator = Calibrator("mse", grid, scheme, axis=0).observe(rows)
         low, high = calibrator.range()
-        for i, x in enumerate(rows):
+        for i, (x, h) in enumerate(zip(rows, histograms, strict=True)):
             worst = squared_error(x, minmax_range(x), grid, scheme)
             assert squared_error(x, Range(low[i], high[i]), grid, scheme) <= 1.01 * worst + 1e-25, (i, grid)
-            assert mse_range(Histogram().update(x), grid, scheme) == (low[i], high[i])
+            assert mse_range(h, grid, scheme) == (low[i], high[i])

@@ -247,7 +247,7 @@ grouped = pytest.mark.parametrize("grouping", GROUPINGS, ids=str)
 @pytest.mark.parametrize("dtype", [*FLOAT_TYPES, np.int8], ids=lambda d: np.dtype(d).name)
 @pytest.mark.parametrize("nan", ["raise", "ignore"])
 def test_each_group_has_the_range_that_it_has_alone(range_of, grouping, dtype, nan):
-    """Also with NaN to ignore, in types that warn of them (warnings are errors here)."""
+    """Also with NaN to ignore, in types that warn of them (warnings are errors); of many groups, some."""
     x = (sample() * 30).astype(dtype)
     x[0, 0], x[1, 1, :2] = 0, -0.0
     if nan == "ignore" and dtype is not np.int8:
@@ -260,10 +260,11 @@ def test_each_group_has_the_range_that_it_has_alone(range_of, grouping, dtype, n
     granularity = Granularity.of(**grouping)
     assert found.rmin.shape == found.rmax.shape == granularity.shape(x.shape)
     for place, rows in granularity.group(x):
-        alone = [range_of(row, nan=nan) for row in rows]
+        some = slice(None, None, 1 + len(rows) // 16)
+        alone = [range_of(row, nan=nan) for row in rows[some]]
         for end, expected in zip(found, np.transpose(alone), strict=True):
             assert end.dtype == np.float64
-            np.testing.assert_array_equal(end[place].ravel(), expected)
+            np.testing.assert_array_equal(end[place].ravel()[some], expected)
             assert not np.signbit(end[end == 0]).any()
 
 

@@ -334,6 +334,7 @@ def test_continuous_integration_calls_make_test():
     assert [line for line in lines if line.startswith("make")] == [
         "make test",
         "make gate",
+        "make tables",
         "make test-pages",
         "make test-site",
         "make test-extras",

@@ -61,9 +61,10 @@ def test_contents(wheel):
 
 
 def test_in_an_empty_environment(wheel, tmp_path):
-    venv.create(tmp_path / "empty", with_pip=True)
+    venv.create(tmp_path / "empty")
     python = tmp_path / "empty" / ("Scripts" if sys.platform == "win32" else "bin") / "python"
-    run(python, "-m", "pip", "install", "--quiet", "-c", ROOT / "constraints.txt", wheel)
+    pip = (sys.executable, "-m", "pip", "--python", python)
+    run(*pip, "install", "--quiet", "-c", ROOT / "constraints.txt", wheel)
     printed = run(python, "-I", "-W", "error", "-c", IN_THE_EMPTY_ENVIRONMENT, cwd=tmp_path)
     assert printed.startswith("245 ")
     assert "empty" in printed

@@ -52,16 +52,18 @@ def batches(images: Array) -> list[dict[str, Array]]:
     return [{"x": images[i : i + BATCH]} for i in range(0, len(images), BATCH)]
 
 
-def rows_of(draw: int, methods: tuple[str, ...] = METHODS) -> Iterator[Row]:
-    """Yield the rows of one draw."""
+def rows_of(
+    draw: int, methods: tuple[str, ...] = METHODS, numbers: tuple[int, ...] = IMAGES
+) -> Iterator[Row]:
+    """Yield the rows of one draw; widths are shares of those of the last number of images."""
     lines = load_text_direction()
     images = np.concatenate([lines.images, lines.heldout])
     images = images[np.random.default_rng(draw).permutation(len(images))]
     test = images[-TESTED:]
     exact = scores(fold(MODEL), test)
-    seen = {n: observe(MODEL, batches(images[:n])) for n in IMAGES}
+    seen = {n: observe(MODEL, batches(images[:n])) for n in numbers}
     for method in methods:
-        most = ranges(seen[IMAGES[-1]], method)
+        most = ranges(seen[numbers[-1]], method)
         for n, observation in seen.items():
             found = ranges(observation, method)
             widths = [(high - low) / (most[name][1] - most[name][0]) for name, (low, high) in found.items()]

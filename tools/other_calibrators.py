@@ -26,6 +26,11 @@ from quantnotes import samples
 
 TABLE = Path(__file__).parent.parent / "notebooks" / "data" / "other_calibrators.json"
 BATCH = 32  # tokens
+ONNXRUNTIME: dict[str, tuple[str, int, float]] = {  # method, bins, percentile
+    "ONNX Runtime, entropy, 128 bins (default)": ("entropy", 128, 99.999),
+    "ONNX Runtime, entropy, 2048 bins": ("entropy", 2048, 99.999),
+    "ONNX Runtime, percentile 99.99": ("percentile", 2048, 99.99),
+}
 
 Batches = list[NDArray[np.float32]]
 Clips = dict[str, float]
@@ -42,7 +47,7 @@ def orders() -> dict[str, Batches]:
     }
 
 
-def onnxruntime_clips(method: str, bins: int, percentile: float = 99.999) -> Clips:
+def onnxruntime_clips(method: str, bins: int, percentile: float) -> Clips:
     """Return the upper end that ONNX Runtime's collector chooses for each order."""
     from onnxruntime.quantization.calibrate import HistogramCollector
 
@@ -76,11 +81,7 @@ def torch_clips() -> Clips:
 
 def tables() -> dict[str, Clips]:
     """Return one row for each calibrator that is installed."""
-    rows = {
-        "ONNX Runtime, entropy, 128 bins (default)": onnxruntime_clips("entropy", 128),
-        "ONNX Runtime, entropy, 2048 bins": onnxruntime_clips("entropy", 2048),
-        "ONNX Runtime, percentile 99.99": onnxruntime_clips("percentile", 2048, 99.99),
-    }
+    rows = {name: onnxruntime_clips(*choice) for name, choice in ONNXRUNTIME.items()}
     if importlib.util.find_spec("torch") is not None:
         rows["PyTorch, HistogramObserver"] = torch_clips()
     return rows
