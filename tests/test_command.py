@@ -253,6 +253,17 @@ def test_help_names_every_command(option, capsys):
     assert {words[0] for words in lines if words} >= {"compare", *OF_MODELS, "--version"}
 
 
+def test_help_has_a_word_on_every_argument():
+    """In one style: lower case and no full stop, as argparse's own; what stands for a value in capitals."""
+    parser = command._parser()
+    for action in parser._actions:
+        assert action.help[0].islower() or action.help.startswith("a .")
+        assert action.help[-1] != "."
+        assert action.metavar is None or re.fullmatch(r"[A-Z]+(,[A-Z]+)*", action.metavar)
+        assert bool(action.metavar) == (action.nargs != 0 and not action.choices)
+    assert parser.format_usage() == "usage: quantnotes compare FILE ... [options]\n"
+
+
 @pytest.mark.parametrize(("arguments", "message"), [([], "no command"), (["compress", "x"], "'compress'")])
 def test_no_such_command(arguments, message, capsys):
     with pytest.raises(SystemExit) as stop:
