@@ -186,6 +186,17 @@ def test_the_default_widths_are_those_of_the_function(tmp_path, capsys):
     assert "\n".join(out) == str(compare(X))
 
 
+def test_a_wrong_pattern_is_one_of_a_shell(tmp_path, capsys):
+    np.savez(tmp_path / "m.npz", **{"a.weight": X, "a.bias": X, "b": X})
+    for pattern, names in (
+        ("*.weight", ["a.weight"]),
+        ("a", ["a.weight", "a.bias"]),
+        ("?.*", ["a.weight", "a.bias"]),
+    ):
+        _, out, _ = run(tmp_path / "m.npz", "--csv", "--bits", 8, "--filter", pattern, capsys=capsys)
+        assert [row["tensor"] for row in csv.DictReader(out)] == names
+
+
 def test_several_tensors_are_named(mixed, capsys):
     code, out, err = run(mixed, "--tensor", "a", "--tensor", "b", "--bits", 8, capsys=capsys)
     assert (code, [line.split()[0] for line in out], err) == (0, ["tensor", "a", "b"], [])
@@ -328,6 +339,33 @@ def test_rows_are_written_as_they_are_made(mixed, capsys, monkeypatch):
         assert [line for line in seen[0].splitlines() if line and "tensor" not in line] in ([], ["["])
         assert "symmetric" in seen[1]
         capsys.readouterr()
+
+
+def test_a_bar_on_a_terminal_alone(tmp_path, monkeypatch, capsys):
+    """It counts values in units of thousands, and is gone in the end."""
+    np.savez(tmp_path / "two.npz", a=np.tile(X, 100), b=X)
+    for isatty in (True, False):
+        screen = io.StringIO()
+        screen.isatty = lambda isatty=isatty: isatty
+        with monkeypatch.context() as patch:
+            patch.setattr("sys.stderr", screen)
+            assert main(["compare", str(tmp_path / "two.npz"), "--bits", "8"]) == 0
+        assert ("/6.06k [" in screen.getvalue()) == (" values/s" in screen.getvalue()) == isatty
+        assert screen.getvalue().endswith("\r") == isatty
+        assert "\n" not in screen.getvalue()
+        assert len(capsys.readouterr().out.splitlines()) == 3
+
+
+def test_without_standard_streams(mixed, monkeypatch, capsys):
+    """As of a program without a console: nothing can be written, and nothing is raised."""
+    with monkeypatch.context() as patch:
+        patch.setattr("sys.stderr", None)
+        assert main(["compare", str(mixed), "--bits", "8"]) == 1
+    assert len(capsys.readouterr().out.splitlines()) == 3
+    with monkeypatch.context() as patch:
+        patch.setattr("sys.stdout", None)
+        assert main(["compare", str(mixed), "--bits", "8"]) == 2
+    assert "the results cannot be written: there is no standard output" in capsys.readouterr().err
 
 
 def test_names_do_not_reach_the_terminal_raw(tmp_path, capsys):

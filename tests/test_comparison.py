@@ -20,6 +20,7 @@ from quantnotes import (
     Survey,
     code_ledger,
     compare,
+    formats,
     minmax_range,
     samples,
     symmetric_params,
@@ -90,6 +91,68 @@ def test_a_spike_is_neither_kept_nor_dropped_in_silence():
     assert "-1000 at (3, 7)" in str(spiked)
 
 
+def test_the_recommendation_in_full():
+    """Every sentence, word for word: people act on it."""
+    spread = [*range(-50, 51)]
+    for x, sets in (
+        ([*spread, 1000.0], "one value of 102 sets the range: 1000 at (101,); "),
+        (
+            [*spread * 200, 1000.0, -900.0],
+            "2 values of 20,202 set the range: 1000 at (20200,), -900 at (20201,); ",
+        ),
+        (
+            [*spread * 600, 600, 700, 1000, -900],
+            "4 values of 60,604 set the range: 1000 at (60602,), -900 at (60603,), 700 at (60601,), ...; ",
+        ),
+    ):
+        found = compare(x, bits=8)
+        first, tail = found.recommendation.splitlines()
+        best, top = found.best(), found.trials[0]
+        words = f"8 bits: {best.scheme}, {best.method}, {best.ledger.sqnr_db:.1f} dB; "
+        gap = top.ledger.sqnr_db - best.ledger.sqnr_db
+        better = f"{top.scheme}, {top.method} is better by {gap:.1f} dB and less simple."
+        assert first == words + (better if gap >= 0.05 else "no other choice is better.")
+        assert tail == (
+            f"A thin tail: {sets}without, the largest magnitude is 50. The tensor alone cannot tell whether "
+            "that is noise or signal. Does it come back on other data, at the same place? Does what follows "
+            "miss it? Measure there before you cut it off."
+        )
+    weight = np.ldexp(np.arange(1.0, 65), np.arange(64) // 32 * 4) * np.array([[1], [16]])
+    found = compare(weight, bits=(4, 8), role="weight")
+    names = {
+        None: "{0.scheme}, {0.method}, one scale {0.ledger.sqnr_db:.1f} dB",
+        0: "{0.scheme}, {0.method}, a scale for each index of axis 0",
+        1: "{0.scheme}, {0.method}, a scale for every 32 values along axis 1",
+    }
+    each = {
+        (bits, axis): max(
+            (t for t in found.trials if (t.bits, t.params.axis) == (bits, axis)),
+            key=lambda trial: trial.ledger.sqnr_db,
+        )
+        for bits, axis in [(8, None), (4, None), (4, 0)]
+    }
+    eight, four = found.best(8), found.best(4)
+    assert (eight.params.axis, four.params.axis) == (0, 1)
+    coarser = [names[None].format(each[bits, None]) for bits in (8, 4)]
+    axis_0 = f"{names[0].format(each[4, 0])} {each[4, 0].ledger.sqnr_db:.1f} dB"
+    assert found.recommendation.splitlines() == [
+        f"8 bits: {names[0].format(eight)}, {eight.ledger.sqnr_db:.1f} dB. With fewer scales: {coarser[0]}.",
+        f"4 bits: {names[1].format(four)}, {four.ledger.sqnr_db:.1f} dB at {four.bits_per_value:.3g} bits a "
+        f"value. With fewer scales: {axis_0}; {coarser[1]}.",
+        "Axis 0 is the outputs, where a weight is (outputs, inputs, ...); scales of a weight's outputs cost "
+        "nothing at run time. Groups need a kernel that knows them.",
+    ]
+    given = compare(weight, bits=8, role="activation", channel_axis=0).recommendation.splitlines()
+    assert given[1:] == ["Axis 0 was given."]
+    hint = compare(weight, bits=8)
+    assert hint.recommendation.splitlines()[1:] == [
+        f"A scale for each index of an axis (symmetric, min-max): axis 1 {hint.finer[1]:.1f} dB. A weight's "
+        "output axis costs nothing at run time; for an activation, a scale for each token is taken while the "
+        "network runs."
+    ]
+    assert compare([0.0, 0.0], bits=8).recommendation == "8 bits: symmetric, minmax; every value is exact."
+
+
 def test_a_broad_or_empty_tail_is_not_reported():
     assert not compare([1.0, 2.0, 3.0]).tail.thin
     zeros = compare(np.zeros(100))
@@ -146,6 +209,17 @@ def test_edge_inputs(x):
     found = compare(x, bits=(16, 2))
     assert found.bits == (16, 2)
     assert str(found)
+
+
+def test_formats_of_one_width_are_in_the_order_of_their_names():
+    """Where none is better; whatever the order in which they are asked for."""
+    asked = [formats.E5M2, formats.E4M3FNUZ, 8, formats.E4M3, formats.E5M2FNUZ]
+    for bits in (asked, asked[::-1]):
+        found = compare([0.0, 0.0], bits)
+        assert list(dict.fromkeys(trial.form for trial in found.trials)) == [
+            *("E4M3", "E4M3FNUZ", "E5M2", "E5M2FNUZ"),
+            "",
+        ]
 
 
 def test_words_for_what_is_exact_or_close():

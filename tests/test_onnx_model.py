@@ -1764,6 +1764,9 @@ def test_a_bar_on_a_terminal_alone(there, monkeypatch):
     monkeypatch.setattr("sys.stderr", screen := io.StringIO())
     assert list(_progress([1, 2])) == [1, 2]
     assert not screen.getvalue()
+    with monkeypatch.context() as patch:
+        patch.setattr("sys.stderr", None)  # a program without a console
+        assert list(_progress([1, 2])) == [1, 2]
     screen.isatty = lambda: True
     if not there:
         monkeypatch.setitem(sys.modules, "tqdm", None)

@@ -317,4 +317,5 @@ def _bar(values: int) -> Any:
         from tqdm import tqdm
     except ModuleNotFoundError:
         return None
-    return tqdm(total=values, unit=" values", unit_scale=True, disable=None, leave=False)
+    disable = True if sys.stderr is None else None  # None: shown on a terminal alone
+    return tqdm(total=values, unit=" values", unit_scale=True, disable=disable, leave=False)

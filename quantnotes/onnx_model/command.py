@@ -215,7 +215,8 @@ def _progress(things: Iterable[Any]) -> Iterator[Any]:
         from tqdm import tqdm
     except ModuleNotFoundError:
         return iter(things)
-    bar: Iterator[Any] = iter(tqdm(things, disable=None, file=sys.stderr, leave=False))
+    disable = True if sys.stderr is None else None  # None: shown on a terminal alone
+    bar: Iterator[Any] = iter(tqdm(things, disable=disable, file=sys.stderr, leave=False))
     return bar
 
 
