@@ -71,6 +71,11 @@ def node(kind, inputs, output, **attributes):
     return helper.make_node(kind, inputs.split(), [output], output, **attributes)
 
 
+def table_of(found):
+    """The lines of what is printed, without the notes below."""
+    return str(found).split("\n\n")[0].splitlines()
+
+
 def ops(model):
     return [n.op_type for n in model.graph.node]
 
@@ -655,8 +660,8 @@ def test_a_dense_layer_is_what_the_library_computes(outputs, stated):
     """One Gemm: input, weight, bias and output in codes, bit for bit as fake_quantize has it."""
     w, b = RNG.normal(size=(outputs, 7)).astype(np.float32), RNG.normal(size=outputs).astype(np.float32)
     model = model_of(
-        [node("Gemm", "x w b", "h", **stated), node("Relu", "h", "y"), node("Sigmoid", "y", "z")],
-        {"w": w if stated.get("transB") else w.T, "b": b},
+        [node("Gemm", "x w b", "h", **stated), node("Relu", "h", "y"), node("MatMul", "y v", "z")],
+        {"w": w if stated.get("transB") else w.T, "b": b, "v": np.eye(outputs)},
         {"x": ["n", 7]},
         ["z"],
     )
@@ -688,6 +693,153 @@ def fused(model):
         options.optimized_model_filepath = str(Path(folder) / "optimized.onnx")
         onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
         return ops(onnx.load(options.optimized_model_filepath))
+
+
+def dense(nodes, shape):
+    """The nodes on (rows, 7), with weights and a bias."""
+    rng = np.random.default_rng(0)
+    constants = {
+        name: rng.normal(size=size) for name, size in (("w", (7, 5)), ("v", (5, 5)), ("b", 5), ("c", 5))
+    }
+    model = model_of(nodes, constants, {"x": shape}, ["y"])
+    return model, [{"x": rng.normal(size=(50, 7)).astype(np.float32)}]
+
+
+@pytest.mark.parametrize("grid", [UINT8, INT8], ids=str)
+@pytest.mark.parametrize(
+    ("nodes", "codes", "kernels"),
+    [
+        ([node("Gemm", "x w b", "y")], {"x"}, ["QGemm"]),
+        ([node("MatMul", "x w", "y")], {"x"}, ["MatMulIntegerToFloat"]),
+        ([node("Gemm", "x w b", "h"), node("Softmax", "h", "y")], {"x"}, ["QGemm"]),
+        ([node("Gemm", "x w b", "h"), node("Gemm", "h v c", "y")], {"x", "h"}, ["QGemm", "QGemm"]),
+        ([node("MatMul", "x w", "h"), node("Add", "h b", "y")], {"x", "h"}, ["QLinearMatMul"]),
+    ],
+    ids=["Gemm", "MatMul", "softmax behind it", "two", "Add behind it"],
+)
+def test_the_answer_has_codes_only_where_they_make_integers_of_the_layer(nodes, codes, kernels, grid):
+    """A Gemm and a MatMul give floats as well, a MatMul in front of an Add would become a float Gemm."""
+    model, data = dense(nodes, ["n", 7])
+    made = om.quantize(model, om.observe(model, data), method="minmax", activations=grid)
+    assert {n.input[0] for n in made.graph.node if n.op_type == "QuantizeLinear"} == codes
+    assert [
+        kind
+        for kind in fused(made)
+        if kind in ("Gemm", "MatMul") or kind.endswith(("ToFloat", "Gemm", "MatMul"))
+    ] == kernels
+
+
+@pytest.mark.parametrize(
+    ("last", "choice"),
+    [
+        ([node("Gemm", "x w", "y")], {}),
+        ([node("MatMul", "x w", "h"), node("Add", "h b", "y")], {"float_answers": True}),
+    ],
+    ids=["Gemm", "MatMul"],
+)
+def test_no_percentile_clips_an_answer(last, choice):
+    """Of 2000 scores it would clip the best two, and often make them equal."""
+    rng = np.random.default_rng(0)
+    constants = {"w": rng.normal(size=(64, 2000)), "b": rng.normal(size=2000)}
+    model = model_of(last, constants, {"x": ["n", 64]}, ["y"])
+    data = [{"x": rng.normal(size=(50, 64)).astype(np.float32)}]
+    made = om.quantize(model, om.observe(model, data), method="percentile", percentile=99.9, **choice)
+    assert om.report(model, made, data).agreement > 0.9
+
+
+def test_only_answers_are_left_in_float():
+    """Of three with an Add behind, one leads to a layer; and what a layer reads has codes in any case."""
+    nodes = [
+        node("MatMul", "x w", "h"),
+        node("Add", "h b", "g"),
+        node("Sigmoid", "g", "s"),
+        node("MatMul", "s v", "i"),
+        node("Add", "i c", "y"),
+        node("MatMul", "x u", "j"),
+        node("Add", "j c", "z"),
+    ]
+    rng = np.random.default_rng(0)
+    sizes = {"w": (7, 5), "v": (5, 5), "u": (7, 5), "b": 5, "c": 5}
+    constants = {name: rng.normal(size=size) for name, size in sizes.items()}
+    model = model_of(nodes, constants, {"x": ["n", 7]}, ["y", "z"])
+    data = [{"x": rng.normal(size=(50, 7)).astype(np.float32)}]
+    observation = om.observe(model, data)
+    coded = []
+    for value in (False, True):
+        made = om.quantize(model, observation, float_answers=value)
+        coded.append({n.input[0] for n in made.graph.node if n.op_type == "QuantizeLinear"})
+    assert coded == [{"x", "h", "s", "i", "j"}, {"x", "h", "s"}]
+
+
+RECURRENT = {"LSTM": 4, "GRU": 3, "RNN": 1}
+
+
+def recurrent(kind, directions, hidden=12):
+    """A dense layer in front of a recurrent one, the rows of whose weights are of different sizes."""
+    rng = np.random.default_rng(0)
+    rows = RECURRENT[kind] * hidden
+    spread = np.exp(rng.normal(0, 2, size=(directions, rows, 1)))
+    return model_of(
+        [
+            node("MatMul", "x d", "h"),
+            helper.make_node(
+                kind,
+                ["h", "w", "r", "b"],
+                ["y"],
+                "steps",
+                hidden_size=hidden,
+                direction="bidirectional" if directions == 2 else "forward",
+            ),
+        ],
+        {
+            "d": rng.normal(size=(6, 5)),
+            "w": 0.1 * spread * rng.normal(size=(directions, rows, 5)),
+            "r": 0.1 * spread * rng.normal(size=(directions, rows, hidden)),
+            "b": rng.normal(size=(directions, 2 * rows)),
+        },
+        {"x": ["steps", "n", 6]},
+        ["y"],
+    )
+
+
+@pytest.mark.parametrize("kind", RECURRENT)
+@pytest.mark.parametrize("directions", [1, 2])
+def test_weights_of_recurrent_layers_in_codes(kind, directions):
+    """A scale for each row of each direction, as fake_quantize has it; a quarter of the bytes."""
+    model = recurrent(kind, directions)
+    data = [{"x": RNG.normal(size=(9, 4, 6)).astype(np.float32)}]
+    observation = om.observe(model, data)
+    made = om.quantize(model, observation, recurrent_weights=True)
+    onnx.checker.check_model(made)
+    (steps,) = [n for n in made.graph.node if n.op_type == kind]
+    for name, old in zip(steps.input[1:3], ("w", "r"), strict=True):
+        (w,) = [numpy_helper.to_array(t) for t in model.graph.initializer if t.name == old]
+        wanted = fake_quantize(w, scaled(w, INT8, axis=(0, 1)))
+        np.testing.assert_array_equal(outputs_of_tensor(made, data[0], name), wanted)
+    stored = [numpy_helper.to_array(t) for t in made.graph.initializer]
+    assert all(x.size < 100 + 2 * RECURRENT[kind] * 12 for x in stored if x.dtype == np.float32)
+    assert om.report(model, made, data).sqnr_db > 25
+    assert om.session(made) is not None
+
+
+def test_recurrent_weights_stay_in_float_unless_asked_for():
+    model = recurrent("LSTM", 2)
+    data = [{"x": RNG.normal(size=(9, 4, 6)).astype(np.float32)}]
+    observation = om.observe(model, data)
+    plain = om.quantize(model, observation)
+    for choice in ({}, {"keep_float": ["steps"], "recurrent_weights": True}):
+        assert ops(om.quantize(model, observation, **choice)).count("DequantizeLinear") == 2
+    with pytest.raises(ValueError, match="steps, which stays in float anyway"):
+        om.quantize(model, observation, keep_float=["steps"])
+    activations = om.quantize(model, observation, parts="activations", recurrent_weights=True)
+    assert ops(activations).count("DequantizeLinear") == 1
+    blamed = [
+        om.sensitivity(model, observation, data, recurrent_weights=value).rows for value in (True, False)
+    ]
+    assert blamed[0] == blamed[1]
+    assert "weights in float: LSTM 0.01 MB" in str(om.report(model, plain, data))
+    small = om.quantize(model, observation, recurrent_weights=True)
+    assert small.ByteSize() < 0.7 * plain.ByteSize()
 
 
 def lines(start, stop):
@@ -744,7 +896,9 @@ def test_layers_that_stay_in_float():
         first = next(n for n in made.graph.node if n.op_type == "Conv")
         assert first.input[0] == "x"
         assert ops(made).count("DequantizeLinear") > 4
-    with pytest.raises(ValueError, match="no layer of the model: nobody"):
+    with pytest.raises(ValueError, match=r"no layer of the model: scored; do you mean scores\?$"):
+        om.quantize(model, observation, keep_float=["scored"])
+    with pytest.raises(ValueError, match=r"no layer of the model: nobody$"):
         om.quantize(model, observation, keep_float=["nobody"])
     with pytest.raises(TypeError, match="collection"):
         om.quantize(model, observation, keep_float="conv")
@@ -823,7 +977,7 @@ def test_which_layers_get_codes(kind):
     )
     batch = {"x": rng.normal(size=(3, 3)).astype(np.float32), "c": np.ones(3, np.float32)}
     made = om.quantize(model, om.observe(model, [batch]), method="minmax")
-    coded = ["x", "last"] + (["h", *inputs.split()[1:]] if kind in QUANTIZED else [])
+    coded = ["x", "last"] + (inputs.split()[1:] if kind in QUANTIZED else [])
     assert ops(made).count("DequantizeLinear") == len(coded)
     wanted, got = (outputs_of(m, batch)[0] for m in (model, made))
     np.testing.assert_allclose(got, wanted, atol=0.1 if kind in QUANTIZED else 1e-6)
@@ -865,11 +1019,11 @@ def test_a_tensor_is_coded_once_for_all_its_readers():
     )
     data = [{"x": RNG.normal(size=(40, 3)).astype(np.float32)}]
     made = om.quantize(model, om.observe(model, data), keep_float=["c"])
-    assert ops(made).count("QuantizeLinear") == 4  # x, h, a and b
+    assert ops(made).count("QuantizeLinear") == 2  # x and h
     readers = {n.name: list(n.input) for n in made.graph.node}
     assert readers["c"] == ["h", "u"]
     assert readers["a"][0] == readers["b"][0] == readers["y"][3] == "h_decoded"
-    assert readers["y"][:3] == ["a_decoded", "b_decoded", "c"]
+    assert readers["y"][:3] == ["a", "b", "c"]
     assert om.report(model, made, data).sqnr_db > 25
 
 
@@ -882,6 +1036,7 @@ def test_activations_are_symmetric_where_the_engine_wants_it(grid, symmetric):
     made = om.quantize(model, observation, activations=grid)
     constants = {t.name: numpy_helper.to_array(t) for t in made.graph.initializer}
     bounds = om.ranges(observation, "mse", grid, "symmetric" if symmetric else "asymmetric")
+    del bounds["scores"]  # of a Gemm
     for name, found in bounds.items():
         params = make_params(found, grid, "symmetric" if symmetric else "asymmetric")
         assert constants[f"{name}_scale"] == np.float32(params.scale)
@@ -971,8 +1126,8 @@ def test_float8_is_what_the_library_computes(grid, stored, per_channel):
     """Input, weight and output in float8, bit for bit as fake_quantize has them; the bias stays in float."""
     w, b = RNG.normal(size=(5, 7)).astype(np.float32), RNG.normal(size=5).astype(np.float32)
     model = model_of(
-        [node("Gemm", "x w b", "h", transB=1), node("Relu", "h", "y"), node("Sigmoid", "y", "z")],
-        {"w": w, "b": b},
+        [node("Gemm", "x w b", "h", transB=1), node("Relu", "h", "y"), node("MatMul", "y v", "z")],
+        {"w": w, "b": b, "v": np.eye(5)},
         {"x": ["n", 7]},
         ["z"],
     )
@@ -987,7 +1142,7 @@ def test_float8_is_what_the_library_computes(grid, stored, per_channel):
     inputs = fake_quantize(x, make_params(bounds["x"], grid, "symmetric"))
     np.testing.assert_array_equal(found, inputs)
     weights = fake_quantize(w, scaled(w, grid, axis=0) if per_channel else scaled(w, grid))
-    (name,) = [n.output[0] for n in made.graph.node if "weight" in n.output[0]]
+    (name,) = [n.input[1] for n in made.graph.node if n.op_type == "Gemm"]
     np.testing.assert_array_equal(outputs_of_tensor(made, {"x": x}, name), weights)
     sums = outputs_of_tensor(made, {"x": x}, "h")
     np.testing.assert_allclose(sums, inputs @ weights.T + b, rtol=1e-4, atol=1e-5)
@@ -1275,7 +1430,7 @@ def test_the_layer_to_blame_comes_first(weight, name):
     assert len(found.rows) == 3
     assert found.worst(1) == [name]
     assert found.rows[0].weight == weight
-    assert len({len(line) for line in str(found).splitlines()}) == 1  # numbers end in one column
+    assert len({len(line) for line in table_of(found)}) == 1  # numbers end in one column
     assert (
         found.rows[0].output_db <= min(found.rows[0].weights_only_db, found.rows[0].activations_only_db) + 1
     )
@@ -1373,13 +1528,59 @@ def test_nothing_is_ranked_where_all_in_codes_agree(monkeypatch):
 
 
 def test_a_report_in_print():
-    rows = TensorReport("y", 9.0, 0.5, 0.9, "z"), TensorReport("z", 10.0, 1.0, 0.99, "z")
-    assert str(Report(rows, (TensorReport("long name", 112.0, 1 - 1e-6),))).splitlines() == [
-        "tensor       SQNR, dB  1 - cosine  agree, %",
-        "y, before z       9.0     5.0e-01     90.00",
-        "z                10.0     0.0e+00     99.00",
-        "long name       112.0     1.0e-06",
+    rows = (
+        TensorReport("y", 9.0, 0.5, 0.9, "z", 0.25, "first"),
+        TensorReport("z", 10.0, 1.0, 0.99, "z", 0.5),
+    )
+    found = Report(rows, (TensorReport("long name", 112.0, 1 - 1e-6, layer="last"),), "3 MB")
+    assert table_of(found) == [
+        "tensor       layer  SQNR, dB  1 - cosine  agree, %  a constant, %",
+        "y, before z  first       9.0     5.0e-01     90.00          25.00",
+        "z                       10.0     0.0e+00     99.00          50.00",
+        "long name     last     112.0     1.0e-06",
     ]
+    assert str(found).splitlines()[-1] == "3 MB"
+
+
+@pytest.mark.parametrize(("rows", "wanted"), [(1, 8), (3, 3), (8, 1), (20, 1)])
+def test_layers_are_ranked_on_eight_rows(rows, wanted, monkeypatch):
+    model, data = spoiled("dense"), batches(10, rows)
+    given = []
+
+    def ranking(model, observation, batches, **_):
+        given.extend(batches)
+        return om.Sensitivity(())
+
+    monkeypatch.setattr("quantnotes.onnx_model.blame.sensitivity", ranking)
+    options = {"per_channel": False, "method": "minmax"}
+    om.keep_float_for(model, om.observe(model, data), data, within=0, **options)
+    assert len(given) == wanted
+
+
+def test_a_report_names_layers_as_blame_does():
+    model, data = small_network(), batches()
+    observation = om.observe(model, data)
+    found = om.report(model, om.quantize(model, observation), data)
+    layers = {row.tensor: row.layer for row in (*found.outputs, *found.tensors)}
+    assert layers == {"flat": None, "relu": "conv", "shifted": "deep", "scores": "scores"}
+    blamed = om.sensitivity(model, observation, data).rows
+    assert {row.layer for row in blamed} == {"conv", "deep", "scores"}
+    assert {row.layer: row.weight_bytes for row in blamed}["conv"] == W.nbytes
+
+
+def test_a_report_says_what_the_file_is():
+    """Its size and opset, and what of it are weights in float."""
+    model, data = small_network(11), batches()
+    made = om.quantize(model, om.observe(model, data), keep_float=["conv"], activations=INT16)
+    size, before = made.ByteSize(), model.ByteSize()
+    text = om.report(model, made, data).files
+    share = round(100 * size / before)
+    assert text.startswith(
+        f"{size / 1e6:.2f} MB of {before / 1e6:.2f} MB ({share}%), opset 21 instead of 11; "
+        "weights in float: Conv"
+    )
+    same = om.quantize(small_network(13), om.observe(model, data))
+    assert "opset 13; " in om.report(small_network(13), same, data).files + "; "
 
 
 def test_a_report_of_the_same_model_is_perfect():
@@ -1463,6 +1664,12 @@ def test_what_an_output_decides(kind):
     assert found.agreement == pytest.approx(min(shares), abs=0.002)  # softmax rounds
     assert 0.5 < found.agreement < 1
     assert [row.agreement is None for row in found.outputs] == [d is None for d in answers.values()]
+    for i, (row, decide) in enumerate(zip(found.outputs, answers.values(), strict=True)):
+        if decide is not None:
+            decided = np.concatenate([decide(np.asarray(a[i])).ravel() for a in wanted])
+            most = np.unique(decided, return_counts=True)[1].max()
+            assert row.constant == pytest.approx(most / decided.size, abs=0.002)
+            assert f"{100 * row.constant:.2f}" in str(found)
     assert [row.output for row in found.outputs] == list(answers)
     assert {row.output for row in found.tensors} <= {None}
     (row,) = om.sensitivity(model, om.observe(model, data), data, weights=INT4, method="minmax").rows
@@ -1498,6 +1705,22 @@ def plain_model():
         (lambda m, o: om.observe(m, [{"x": np.zeros((1, 4, 8, 8), np.uint8)}]), ValueError, "does not run"),
         (lambda m, o: om.observe(plain_model(), batches()), ValueError, "float32 weight$"),
         (lambda m, o: om.observe(om.quantize(m, o), batches()), ValueError, "in codes already"),
+        (
+            lambda m, o: om.quantize(om.quantize(m, o, keep_float=["conv"]), o),
+            ValueError,
+            "in codes already.* layer deep",
+        ),
+        (lambda m, o: om.quantize(om.quantize(m, o, parts="activations"), o), ValueError, "in codes already"),
+        (
+            lambda m, o: om.quantize(m, o, keep_float=["pool"]),
+            ValueError,
+            "pool, which stays in float anyway",
+        ),
+        (
+            lambda m, o: om.observe(m, [{"x": np.zeros((2, 4, 8), np.float32)}]),
+            ValueError,
+            r"x has the shape \(2, 4, 8\), and the model takes \(n, 4, 8, 8\)$",
+        ),
         (lambda m, o: om.report(m, m, batches(), outputs=["z"]), ValueError, "no output z; it has prob"),
         (lambda m, o: om.report(m, m, batches(), outputs="z"), TypeError, "collection of names"),
         (lambda m, o: om.quantize(plain_model(), o), ValueError, "no Conv, Gemm or MatMul"),
@@ -1607,7 +1830,14 @@ def test_what_has_no_codes_is_told(tmp_path, capsys):
     assert command(*words) == 0
     assert "always in float: 1 RNN, 2 MatMul in a subgraph" in capsys.readouterr().out
     assert command(*words, "--json", "--outputs", "y", "--auto", "1") == 0
-    assert json.loads(capsys.readouterr().out)["no_codes"] == {"RNN": 1, "MatMul in a subgraph": 2}
+    facts = json.loads(capsys.readouterr().out)
+    assert facts["no_codes"] == {"RNN": 1, "MatMul in a subgraph": 2}
+    assert facts["float_bytes"]["RNN"] == 4 * (6 + 4)
+    assert command(*words, "--recurrent-weights", "--activations", "uint16") == 0
+    assert "opset 21 instead of 17" in capsys.readouterr().out
+    made = onnx.load(tmp_path / "int8.onnx")
+    assert {TensorProto.INT8, TensorProto.UINT16} <= {t.data_type for t in made.graph.initializer}
+    assert ops(made).count("DequantizeLinear") == 4
 
 
 def test_layers_that_all_lie_in_branches():
@@ -1617,6 +1847,12 @@ def test_layers_that_all_lie_in_branches():
     del model.graph.output[1]
     with pytest.raises(ValueError, match="weight: 2 lie inside If, Loop or Scan"):
         om.observe(model, [{"x": np.ones((2, 3), np.float32)}])
+
+
+def test_a_batch_of_another_size_than_the_model_states():
+    model = model_of([node("Conv", "x w", "y")], {"w": W}, {"x": [1, 4, 8, 8]}, ["y"])
+    with pytest.raises(ValueError, match=r"x has the shape \(8, 4, 8, 8\), .*: batches of 1$"):
+        om.observe(model, batches(1))
 
 
 def test_inputs_are_taken_in_the_type_of_the_model():
@@ -1696,6 +1932,16 @@ def test_from_a_file_to_an_int8_file(files, capsys):
     assert facts["agreement"] >= 0.99
     assert command("quantize", model, data, "-o", out, "--keep-float", worst) == 0
     assert f"in float 1 of 3 layers: {worst}" in capsys.readouterr().out
+    assert command("quantize", model, data, "-o", out, "--auto", "100") == 0
+    assert "no layer needs to stay in float for 0 %" in capsys.readouterr().out
+    bytes_of = []
+    for more in ([], ["--percentile", "90"]):
+        assert command("quantize", model, data, "-o", out, "--method", "percentile", *more) == 0
+        bytes_of.append(out.read_bytes())
+    wanted = om.quantize(model, om.Observation.load(files / "seen.npz"), method="percentile", percentile=90)
+    assert bytes_of[0] != bytes_of[1] == wanted.SerializeToString()
+    assert command("quantize", model, data, "-o", out, "--percentile", "90") == 2
+    assert "percentile" in capsys.readouterr().err
     assert command("quantize", model, data, "-o", out, "--weights", "e4m3", "--activations", "e5m2") == 0
     kinds = {t.data_type for t in onnx.load(out).graph.initializer}
     assert {TensorProto.FLOAT8E4M3FN, TensorProto.FLOAT8E5M2} <= kinds
@@ -1899,7 +2145,7 @@ def test_help_names_all_commands_and_the_batch(capsys):
     with pytest.raises(SystemExit):
         command("blame", "--help")
     printed = capsys.readouterr().out
-    assert all(word in printed for word in ["default: 8", "--batch 1", "scalar"])
+    assert all(word in printed for word in ["default: 8", "--rows", "scalar"])
 
 
 @pytest.mark.parametrize("name", ["observe", "blame", "quantize", "report"])

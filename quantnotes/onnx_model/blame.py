@@ -6,15 +6,18 @@ Not covered: layers that do harm only together with others.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
+import onnx
 from numpy.typing import NDArray
 
 from quantnotes.onnx_model.graph import (
     SHAPES,
+    STANDARD,
     Batch,
     Graph,
     Model,
@@ -34,6 +37,12 @@ from quantnotes.tables import Printed
 Array = NDArray[Any]
 
 
+_HARMLESS = (
+    "a constant: what the commonest answer, given everywhere, would agree; tensors that stand first may do "
+    "no harm, since what no layer sees is clipped: sensitivity ranks layers"
+)
+_MUCH = 0.05  # of a file
+_ROWS = 8  # that a ranking is measured on at least
 Answer = int | Literal["each", "any", "none"]  # the axis of the largest, or: see `decisions`
 
 
@@ -44,6 +53,7 @@ class _Comparison:
         self.answer = answer
         self.signal = self.noise = self.dot = self.norm = 0.0
         self.same = self.rows = 0
+        self.wanted: Counter[Any] = Counter()  # how often each decision is the float model's
 
     def add(self, wanted: Array, got: Array) -> None:
         if _is_float(wanted):
@@ -56,6 +66,8 @@ class _Comparison:
             decided = decisions(wanted, self.answer), decisions(got, self.answer)
             self.same += int(np.count_nonzero(decided[0] == decided[1]))
             self.rows += decided[0].size
+            values, counts = np.unique(decided[0], return_counts=True)
+            self.wanted.update(dict(zip(values.tolist(), counts.tolist(), strict=True)))
 
     @property
     def sqnr_db(self) -> float:
@@ -64,6 +76,11 @@ class _Comparison:
     @property
     def agreement(self) -> float | None:
         return self.same / self.rows if self.rows else None
+
+    @property
+    def constant(self) -> float | None:
+        """The agreement of the answer that the float model gives most often."""
+        return max(self.wanted.values()) / self.rows if self.rows else None
 
     @property
     def cosine(self) -> float:
@@ -152,6 +169,8 @@ class LayerBlame:
         At the model's output: both quantized, the weight alone, input and output alone.
     agreement : float
         Share of the decisions at the model's output that are the same.
+    weight_bytes : int
+        Size of the weight in float.
     """
 
     layer: str
@@ -163,17 +182,23 @@ class LayerBlame:
     weights_only_db: float
     activations_only_db: float
     agreement: float
+    weight_bytes: int = 0
 
 
 _HEAD = (
     "layer",
     "weight",
-    "weight, dB",
-    "layer, dB",
     "output, dB",
-    "its weight",
-    "its activations",
+    "weight alone",
+    "activations alone",
     "agree, %",
+    "layer, dB",
+    "weight, dB",
+    "KB",
+)
+_LEGEND = (
+    "SQNR with one layer in codes: at the model's output (both; its weight alone; its activations alone), "
+    "at the layer's own output, of the weight itself; KB of its weight in float"
 )
 
 
@@ -207,15 +232,19 @@ class Sensitivity(Printed):
             (
                 row.layer,
                 row.weight,
-                f"{row.weight_db:.1f}",
-                f"{row.layer_db:.1f}",
                 f"{row.output_db:.1f}",
                 f"{row.weights_only_db:.1f}",
                 f"{row.activations_only_db:.1f}",
                 f"{100 * row.agreement:.1f}",
+                f"{row.layer_db:.1f}",
+                f"{row.weight_db:.1f}",
+                f"{row.weight_bytes / 1000:.1f}",
             )
             for row in self.rows
         ]
+
+    def _notes(self) -> Sequence[str]:
+        return [_LEGEND]
 
 
 def sensitivity(
@@ -236,14 +265,14 @@ def sensitivity(
     observation : Observation
         Of :func:`observe`.
     batches : iterable of dict of str to array_like
-        What to measure on; a few inputs are enough for the ranking. They and the float model's activations
-        are kept in memory.
+        What to measure on: eight rows or more, since a single one ranks otherwise. They and the float
+        model's activations are kept in memory.
     outputs : collection of str, optional
         Which outputs of the model count; by default all.
     progress : callable, optional
         Wraps the names of the layers and yields them in order, as ``tqdm`` does.
     **options
-        As for :func:`quantize`, but `keep_float` and `parts`.
+        As for :func:`quantize`, but `keep_float` and `parts`. `recurrent_weights` is not considered.
 
     Returns
     -------
@@ -296,6 +325,7 @@ def layers_alone(
     nodes = {node.name: node for node in again.nodes}
     of_weights = {"weights", "weight_method", "per_channel", "block_size"}
     chosen = {key: value for key, value in options.items() if key in of_weights}
+    options = {key: value for key, value in options.items() if key != "recurrent_weights"}
 
     def weight_db(name: str) -> float:
         params = weight_params(again, nodes[name], **chosen)
@@ -315,6 +345,7 @@ def layers_alone(
             min(only[0][s].sqnr_db for s in scores),
             min(only[1][s].sqnr_db for s in scores),
             _least(both[s].agreement for s in scores),
+            again.constants[weights[name]].nbytes,
         )
 
 
@@ -333,6 +364,10 @@ class TensorReport:
         Share of equal decisions, at those of the model's outputs that decide something.
     output : str or None
         The output of the model that it is, or that a softmax makes of it.
+    constant : float or None
+        Share of the decisions that would be the same if it gave the commonest one everywhere.
+    layer : str or None
+        The layer that makes it.
     """
 
     tensor: str
@@ -340,6 +375,8 @@ class TensorReport:
     cosine: float
     agreement: float | None = None
     output: str | None = None
+    constant: float | None = None
+    layer: str | None = None
 
     def _label(self) -> str:
         return self.tensor if self.output in (None, self.tensor) else f"{self.tensor}, before {self.output}"
@@ -352,10 +389,13 @@ class Report(Printed):
     Attributes
     ----------
     outputs, tensors : tuple of TensorReport
+    files : str
+        The sizes and opsets of both models, and what of the quantized one are weights in float.
     """
 
     outputs: tuple[TensorReport, ...]
     tensors: tuple[TensorReport, ...]
+    files: str = ""
 
     @property
     def agreement(self) -> float:
@@ -372,15 +412,43 @@ class Report(Printed):
         return [_as_dict(row) for row in (*self.outputs, *self.tensors)]
 
     def _rows(self) -> Sequence[tuple[str, ...]]:
-        return [("tensor", "SQNR, dB", "1 - cosine", "agree, %")] + [
+        return [("tensor", "layer", "SQNR, dB", "1 - cosine", "agree, %", "a constant, %")] + [
             (
                 row._label(),
+                row.layer or "",
                 f"{row.sqnr_db:.1f}",
                 f"{max(1 - row.cosine, 0):.1e}",
-                "" if row.agreement is None else f"{100 * row.agreement:.2f}",
+                *("" if x is None else f"{100 * x:.2f}" for x in (row.agreement, row.constant)),
             )
             for row in (*self.outputs, *self.tensors)
         ]
+
+    def _notes(self) -> Sequence[str]:
+        return [_HARMLESS, *filter(None, [self.files])]
+
+
+def describe_files(model: onnx.ModelProto, quantized: onnx.ModelProto) -> str:
+    """Return one line: sizes, opsets, and which operators have much of the quantized file in float."""
+    size, before = quantized.ByteSize(), model.ByteSize()
+    opset, old = (
+        max((o.version for o in m.opset_import if o.domain in STANDARD), default=0)
+        for m in (quantized, model)
+    )
+    parts = [f"{_megabytes(size)} of {_megabytes(before)} ({size / before:.0%})", f"opset {opset}"]
+    if opset != old:
+        parts[1] += f" instead of {old}"
+    scales = ("QuantizeLinear", "DequantizeLinear")
+    found = Graph.of(read(quantized), 1).float_bytes()
+    large = [
+        f"{kind} {_megabytes(n)}" for kind, n in found.items() if kind not in scales and n >= _MUCH * size
+    ]
+    return "; ".join([", ".join(parts), f"weights in float: {', '.join(large)}" if large else ""]).rstrip(
+        "; "
+    )
+
+
+def _megabytes(count: int) -> str:
+    return f"{count / 1e6:.2f} MB"
 
 
 def report(
@@ -412,6 +480,8 @@ def report(
     scores = score_tensors(graph, outputs)
     output_of_scores = {t: name for name in graph.outputs for t in score_tensors(graph, [name])}
     float_names = {name for node in graph.nodes for name in node.output if name}
+    consumers = graph.consumers()
+    made_by = {output_of(layer, consumers, graph): layer.name for layer in graph.layers()}
     folded, other = graph.finish(), read(quantized)
     theirs = {name for node in other.graph.node for name in node.output}
     scores = {name: answer for name, answer in scores.items() if name in theirs}
@@ -434,11 +504,34 @@ def report(
     if not count:
         raise ValueError("there are no batches to compare on")
     ends = tuple(
-        TensorReport(n, found[n].sqnr_db, found[n].cosine, found[n].agreement, output_of_scores[n])
+        TensorReport(
+            n,
+            found[n].sqnr_db,
+            found[n].cosine,
+            found[n].agreement,
+            output_of_scores[n],
+            found[n].constant,
+            made_by.get(n),
+        )
         for n in scores
     )
-    rest = [TensorReport(n, found[n].sqnr_db, found[n].cosine) for n in names if n not in scores]
-    return Report(ends, tuple(sorted(rest, key=lambda row: row.sqnr_db)))
+    rest = [
+        TensorReport(n, found[n].sqnr_db, found[n].cosine, layer=made_by.get(n))
+        for n in names
+        if n not in scores
+    ]
+    files = describe_files(read(model), other)
+    return Report(ends, tuple(sorted(rest, key=lambda row: row.sqnr_db)), files)
+
+
+def first_rows(batches: Sequence[Batch], rows: int = _ROWS) -> Sequence[Batch]:
+    """Return as many of the first batches as have so many rows together, or all."""
+    count = total = 0
+    while count < len(batches) and total < rows:
+        shapes = [np.shape(x) for x in batches[count].values()]
+        total += max((shape[0] for shape in shapes if shape), default=1)
+        count += 1
+    return batches[:count]
 
 
 def keep_float_for(
@@ -459,13 +552,14 @@ def keep_float_for(
     model, observation, **options
         As for :func:`quantize`.
     batches : sequence of dict of str to array_like
-        What to measure agreement on.
+        What to measure agreement on: better not what was observed, which the ranges fit best.
     within : float, default 0.5
         How many percent of the decisions may differ.
     outputs : collection of str, optional
         Which outputs of the model count; by default all.
     ranking : Sensitivity, optional
-        Which layers to try first; by default :func:`sensitivity` on the first batch, where it is needed.
+        Which layers to try first; by default :func:`sensitivity` on the first batches of eight rows or
+        more, where it is needed.
     progress : callable, optional
         As for :func:`sensitivity`.
 
@@ -489,7 +583,8 @@ def keep_float_for(
     if enough([]):  # there is no need to rank anything
         return []
     if ranking is None:
-        ranking = sensitivity(model, observation, batches[:1], outputs=outputs, progress=progress, **options)
+        some = first_rows(batches)
+        ranking = sensitivity(model, observation, some, outputs=outputs, progress=progress, **options)
     order = [row.layer for row in ranking.rows]
     least, most = 1, len(order)
     while least < most:  # agreement grows with what stays in float, by and large

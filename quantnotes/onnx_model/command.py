@@ -23,15 +23,22 @@ import numpy as np
 
 from quantnotes.codebook import Codes
 from quantnotes.formats import E4M3, E5M2
-from quantnotes.grid import INT4, INT8, INT16, UINT8
-from quantnotes.onnx_model.blame import LayerBlame, Sensitivity, keep_float_for, layers_alone, report
-from quantnotes.onnx_model.graph import Batch, folded_graph, read, session
+from quantnotes.grid import INT4, INT8, INT16, UINT8, UINT16
+from quantnotes.onnx_model.blame import (
+    LayerBlame,
+    Sensitivity,
+    first_rows,
+    keep_float_for,
+    layers_alone,
+    report,
+)
+from quantnotes.onnx_model.graph import Batch, Graph, folded_graph, read, session
 from quantnotes.onnx_model.observation import Observation, observe
 from quantnotes.onnx_model.writing import chosen_layers, quantize
 from quantnotes.tables import text_table
 
 _FLOAT8: dict[str, Codes] = {"e4m3": E4M3, "e5m2": E5M2}
-_ACTIVATIONS = {"uint8": UINT8, "int8": INT8, "int16": INT16} | _FLOAT8
+_ACTIVATIONS = {"uint8": UINT8, "int8": INT8, "uint16": UINT16, "int16": INT16} | _FLOAT8
 _WEIGHTS = {"int8": INT8, "int4": INT4} | _FLOAT8
 
 
@@ -41,8 +48,8 @@ _BATCH = (
     "input has more than one"
 )
 _BLAME = (
-    "quantize each layer alone, the worst first; each is measured three times, on the first batch: "
-    "--batch 1 is quickest; after Ctrl-C, the layers so far are printed"
+    "quantize each layer alone, the worst first; each is measured three times, on the first rows of the "
+    "data; after Ctrl-C, the layers so far are printed"
 )
 _DATA = (
     "inputs of the model, .npz or .npy: an array for each, under its name, the first axis are the rows; a "
@@ -110,7 +117,26 @@ def _parser() -> argparse.ArgumentParser:
         "--auto",
         type=float,
         metavar="PERCENT",
-        help="keep as few layers in float as needed for no more of the decisions to differ",
+        help="keep as few layers in float as needed for no more of the decisions to differ on these data: "
+        "better others than those observed, see --observation",
+    )
+    quantizing.add_argument(
+        "--recurrent-weights",
+        action="store_true",
+        help="store the weights of LSTM, GRU and RNN as int8: a smaller file, which takes longer to run",
+    )
+    for made in (blaming, quantizing):
+        made.add_argument(
+            "--float-answers",
+            action="store_true",
+            help="do not round the output of a MatMul behind which no layer follows",
+        )
+    blaming.add_argument(
+        "--rows",
+        type=int,
+        default=8,
+        metavar="N",
+        help="measure on the first batches that have so many rows together (default: 8)",
     )
     command(
         "report",
@@ -128,6 +154,9 @@ def _parser() -> argparse.ArgumentParser:
         made.add_argument(
             "--method", default="mse", help="minmax, histogram, percentile, mse (default), entropy"
         )
+        made.add_argument(
+            "--percentile", type=float, metavar="P", help="what --method percentile keeps (default: 99.99)"
+        )
         made.add_argument("--activations", choices=_ACTIVATIONS, default="uint8")
         made.add_argument("--weights", choices=_WEIGHTS, default="int8")
         made.add_argument("--per-tensor", action="store_true", help="one scale for each weight")
@@ -136,12 +165,14 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _choices(options: argparse.Namespace) -> dict[str, Any]:
-    return {
+    found = {} if options.percentile is None else {"percentile": options.percentile}
+    return found | {
         "method": options.method,
         "activations": _ACTIVATIONS[options.activations],
         "weights": _WEIGHTS[options.weights],
         "per_channel": not options.per_tensor,
         "bias_correction": options.bias_correction,
+        "float_answers": options.float_answers,
     }
 
 
@@ -264,7 +295,7 @@ def _blame(options: argparse.Namespace) -> None:
     alone = layers_alone(
         options.model,
         seen,
-        batches[:1],
+        first_rows(batches, options.rows),
         outputs=options.outputs,
         progress=_layers,
         **_choices(options),
@@ -282,6 +313,7 @@ def _quantize(options: argparse.Namespace) -> None:
     _check_folder(options.output)
     batches = read_batches(options.model, options.data, options.batch)
     seen, choices = _seen(options, batches), _choices(options)
+    choices["recurrent_weights"] = options.recurrent_weights
     kept = list(options.keep_float)
     if options.auto is not None:
         kept += keep_float_for(
@@ -320,13 +352,16 @@ def _quantize(options: argparse.Namespace) -> None:
         "no_codes": dict(left),
         "bytes": size,
         "bytes_before": before,
+        "float_bytes": Graph.of(read(made)).float_bytes(),
     }
     if options.json:
         print(json.dumps(facts, indent=1))
         return
-    print(f"{options.output}: {size:,} bytes of {before:,} ({size / before:.0%})")
+    print(f"{options.output}: {found.files}")
     print(f"on these data {100 * found.agreement:.2f} % of the decisions agree")
     print(f"at the output {found.sqnr_db:.1f} dB of SQNR")
+    if options.auto is not None and not kept:
+        print(f"no layer needs to stay in float for {100 - options.auto:g} %")
     if kept:
         print(f"in float {in_float} of {layers} layers: {', '.join(kept)}")
     if left:

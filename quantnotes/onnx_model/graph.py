@@ -24,12 +24,13 @@ OPSET = 13  # the first whose DequantizeLinear has an axis
 LAYERS = ("Conv", "Gemm", "MatMul")  # what can be quantized
 SHAPES = ("Identity", "Reshape", "Flatten", "Squeeze", "Unsqueeze")  # change no value
 _UP_TO_1 = ("Sigmoid", "HardSigmoid", "Softmax")  # far from 1 they round to what float32 has near 1
-_HEAVY = (*LAYERS, "ConvTranspose", "Einsum", "LSTM", "GRU", "RNN")  # what may hold most of the work
+_RECURRENT = ("LSTM", "GRU", "RNN")
+_HEAVY = (*LAYERS, "ConvTranspose", "Einsum", *_RECURRENT)  # what may hold most of the work
 _INSIDE = " in a subgraph"
-CODED = ("DequantizeLinear", "DynamicQuantizeLinear", "QLinearConv", "QLinearMatMul", "MatMulInteger")
+_CODED = ("ConvInteger", "MatMulInteger", "MatMulNBits", "QLinearConv", "QLinearMatMul")
 _TYPES = {f"tensor({name})": np.dtype(name) for name in ("float16", "int32", "int64", "uint8", "int8")}
 _TYPES |= {"tensor(float)": np.dtype(np.float32), "tensor(double)": np.dtype(np.float64)}  # of inputs
-_STANDARD = ("", "ai.onnx")
+STANDARD = ("", "ai.onnx")
 _LARGEST_CONSTANT = 1 << 24  # elements of a constant that is computed beforehand
 _RANDOM = ("Random", "Multinomial", "Bernoulli")  # how the names of these operators begin
 _TOLERANCE = 1e-3  # of the largest output: folding reorders float32 sums
@@ -144,7 +145,7 @@ class Graph:
         return [node for node in self.nodes if self.is_layer(node)]
 
     def is_layer(self, node: onnx.NodeProto) -> bool:
-        if node.op_type not in LAYERS or node.domain not in _STANDARD or node.input[0] in self.constants:
+        if node.op_type not in LAYERS or node.domain not in STANDARD or node.input[0] in self.constants:
             return False
         weight = self.constants.get(node.input[1])
         if weight is None or weight.dtype != np.float32 or not weight.size:
@@ -162,12 +163,18 @@ class Graph:
         return bias is not None and bias.size == self.constants[node.input[1]].shape[self.channel_axis(node)]
 
     def check_layers(self) -> None:
-        """Raise ValueError, which says why, if there is no layer that can be quantized."""
+        """Raise ValueError, which says why, if no layer can be quantized, or some have codes already."""
+        producers = self.producers()
+        for node in self.nodes:
+            before = {producers[name].op_type for name in node.input[:2] if name in producers}
+            if node.op_type in _CODED or (node.op_type in LAYERS and "DequantizeLinear" in before):
+                raise ValueError(
+                    f"the model is in codes already, such as the layer {node.name}: take the model in floats "
+                    "that it was made from"
+                )
         if self.layers():
             return
         reasons = []
-        if any(node.op_type in CODED for node in self.nodes):
-            reasons.append("it is in codes already")
         kinds = {str(self.constants[n.input[1]].dtype) for n in self.nodes if self._has_weight(n)}
         if others := kinds - {"float32"}:
             reasons.append(
@@ -186,6 +193,21 @@ class Graph:
         left = [n.op_type for n in self.nodes if n.op_type in _HEAVY and not self.is_layer(n)]
         inner = [n.op_type for node in self.nodes for n in _nodes_inside(node)]
         return left + [f"{kind}{_INSIDE}" for kind in inner if kind in _HEAVY]
+
+    def recurrent(self) -> list[onnx.NodeProto]:
+        """Return the nodes that are computed in float step by step: LSTM, GRU and RNN."""
+        return [node for node in self.nodes if node.op_type in _RECURRENT and node.domain in STANDARD]
+
+    def float_bytes(self) -> dict[str, int]:
+        """Return how many bytes of float constants each kind of operator reads, the most first."""
+        found: dict[str, int] = defaultdict(int)
+        counted: set[str] = set()
+        for node in self.nodes:
+            for name in {*node.input, *_read_inside(node)} & self.constants.keys() - counted:
+                counted.add(name)
+                if self.constants[name].dtype.kind == "f":
+                    found[node.op_type] += self.constants[name].nbytes
+        return dict(sorted(found.items(), key=lambda item: -item[1]))
 
     def channel_axis(self, node: onnx.NodeProto) -> int:
         """Return the axis of a layer's weight along which its outputs lie."""
@@ -215,7 +237,7 @@ class Graph:
 
 
 def _raised(model: onnx.ModelProto, opset: int) -> onnx.ModelProto:
-    versions = [o.version for o in model.opset_import if o.domain in _STANDARD]
+    versions = [o.version for o in model.opset_import if o.domain in STANDARD]
     if not versions:
         raise ValueError("the model imports no standard operators")
     if max(versions) >= opset:
@@ -250,7 +272,7 @@ def attribute(node: onnx.NodeProto, name: str, default: Any) -> Any:
 
 def _constant(node: onnx.NodeProto) -> Array | None:
     """Return what a Constant node holds, if it is a number or an array of them."""
-    if node.op_type != "Constant" or node.domain not in _STANDARD:
+    if node.op_type != "Constant" or node.domain not in STANDARD:
         return None
     (a,) = node.attribute
     value = helper.get_attribute_value(a)
@@ -355,7 +377,7 @@ def _compute_constants(graph: Graph) -> None:
 def _computed(node: onnx.NodeProto, graph: Graph) -> dict[str, Array] | None:
     from onnx.reference import ReferenceEvaluator
 
-    if node.domain not in _STANDARD or node.op_type in ("DequantizeLinear", "QuantizeLinear"):
+    if node.domain not in STANDARD or node.op_type in ("DequantizeLinear", "QuantizeLinear"):
         return None
     inputs = {name: graph.constants[name] for name in node.input if name}
     if sum(x.size for x in inputs.values()) > _LARGEST_CONSTANT:
@@ -404,7 +426,7 @@ def _fold_affine(graph: Graph) -> None:
 
 def _affine(node: onnx.NodeProto, graph: Graph) -> tuple[str, Array, Array] | None:
     """Return what a node reads, multiplies by and adds, if these are constants."""
-    if node.domain not in _STANDARD:
+    if node.domain not in STANDARD:
         return None
     if node.op_type == "BatchNormalization":
         params = [graph.constants.get(name) for name in node.input[1:5]]
@@ -575,8 +597,23 @@ def run(session: Any, batch: Batch, names: list[str] | None = None) -> list[Arra
     try:
         found: list[Array] = session.run(names, feed)
     except Exception as error:  # onnxruntime's own exceptions share no base class
-        raise ValueError(f"the model does not run on a batch: {error}") from error
+        wrong = [_misfit(i, feed[name]) for name, i in wanted.items() if not _fits(i.shape, feed[name].shape)]
+        reason = "; ".join(wrong) or error
+        raise ValueError(f"the model does not run on a batch: {reason}") from error
     return found
+
+
+def _fits(stated: list[Any], shape: tuple[int, ...]) -> bool:
+    """Whether an array has the sizes that an input states; names stand for any."""
+    return len(stated) == len(shape) and all(
+        not isinstance(n, int) or n == m for n, m in zip(stated, shape, strict=True)
+    )
+
+
+def _misfit(info: Any, x: Array) -> str:
+    wanted = ", ".join(str(n) for n in info.shape)
+    text = f"{info.name} has the shape {x.shape}, and the model takes ({wanted})"
+    return f"{text}: batches of {info.shape[0]}" if _fits(info.shape[1:], x.shape[1:]) else text
 
 
 def _as_wanted(x: Array, wanted: str) -> Array:

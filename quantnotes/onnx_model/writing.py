@@ -1,7 +1,8 @@
 """A float model written in codes: QuantizeLinear and DequantizeLinear where an engine makes integers of them.
 
 A layer gets codes for its input, its weight, its bias and its output. The output's stand behind a ReLU, which
-the clip of the codes then replaces. Everything else stays in float. Codes may be float8: then an engine
+the clip of the codes then replaces; a Gemm or MatMul has none where no layer reads it, so that the answer is
+not rounded. Everything else stays in float. Codes may be float8: then an engine
 without products in float8 decodes them, and multiplies in float32. Not covered: codes for what lies between
 layers, and formats below 8 bits but INT4.
 """
@@ -10,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Any, Literal
 
 import ml_dtypes
@@ -71,6 +73,8 @@ def quantize(
     bias_correction: bool = False,
     parts: Parts = "both",
     clip_unseen: bool = True,
+    recurrent_weights: bool = False,
+    float_answers: bool = False,
     **options: Any,
 ) -> onnx.ModelProto:
     """Return the model with codes for the weights and activations of its Conv, Gemm and MatMul layers.
@@ -108,6 +112,12 @@ def quantize(
         Quantize one kind alone, to see which one does the harm.
     clip_unseen : bool, default True
         Spend no codes on what the next node cannot see: below -3, hard-swish is 0.
+    recurrent_weights : bool, default False
+        Store the weights of LSTM, GRU and RNN nodes as INT8, a scale for each row of a direction. They are
+        computed in float all the same: the file is smaller, and every run decodes them, which takes time.
+    float_answers : bool, default False
+        Give no codes to the output of a MatMul behind which no layer follows, also in front of an Add: scores
+        that are not rounded. Where all sizes are fixed, ONNX Runtime multiplies it in float.
 
     Returns
     -------
@@ -145,14 +155,20 @@ def quantize(
     _check_plan(plan)
     plain = activations in (UINT8, INT8) and weights.codes > 16 and not isinstance(weights, Codebook)
     graph = folded_graph(model, OPSET if plain else _WIDE)
-    chosen = chosen_layers(graph, keep_float)
+    stored = graph.recurrent() if recurrent_weights else []
+    chosen = chosen_layers(graph, keep_float, [node.name for node in stored])
     writer = _Writer(graph, plan, observation, {layer.name for layer in chosen})
     if plan.parts != "weights" and plan.block_size is None:
         if observation is None:
             raise ValueError('observation is None: only parts="weights" needs none')
-        writer.choose_activations(chosen, method, clip_unseen, options)
+        ends = _ends(graph) if float_answers else set()
+        writer.choose_activations(chosen, method, clip_unseen, ends, options)
     for layer in chosen:
         writer.quantize_layer(layer)
+    if parts != "activations":
+        for node in stored:
+            if node.name not in keep_float:
+                writer.store_recurrent(node)
     return writer.finish()
 
 
@@ -174,8 +190,10 @@ def _check_plan(plan: _Plan) -> None:
         raise ValueError(f"matmul_nbits needs block_size, a power of two; got {plan.block_size}")
 
 
-def chosen_layers(graph: Graph, keep_float: Collection[str]) -> list[onnx.NodeProto]:
-    """Return the layers to quantize."""
+def chosen_layers(
+    graph: Graph, keep_float: Collection[str], others: Collection[str] = ()
+) -> list[onnx.NodeProto]:
+    """Return the layers to quantize; `others` are names that `keep_float` may have as well."""
     if isinstance(keep_float, str):
         raise TypeError(f"keep_float must be a collection of names, got the string {keep_float!r}")
     graph.check_layers()
@@ -185,8 +203,13 @@ def chosen_layers(graph: Graph, keep_float: Collection[str]) -> list[onnx.NodePr
         known |= names
         if not names & kept:
             layers.append(layer)
-    if unknown := kept - known:
-        raise ValueError(f"keep_float names no layer of the model: {', '.join(sorted(unknown))}")
+    unknown = kept - known - set(others)
+    if anyway := unknown & {node.name for node in graph.nodes}:
+        raise ValueError(f"keep_float names {', '.join(sorted(anyway))}, which stays in float anyway")
+    if unknown:
+        near = {name for each in unknown for name in get_close_matches(each, known, 1)}
+        hint = f"; do you mean {', '.join(sorted(near))}?" if near else ""
+        raise ValueError(f"keep_float names no layer of the model: {', '.join(sorted(unknown))}{hint}")
     return layers
 
 
@@ -205,14 +228,20 @@ class _Writer:
     # --- activations ---
 
     def choose_activations(
-        self, layers: list[onnx.NodeProto], method: str, clip_unseen: bool, options: dict[str, Any]
+        self,
+        layers: list[onnx.NodeProto],
+        method: str,
+        clip_unseen: bool,
+        ends: set[str],
+        options: dict[str, Any],
     ) -> None:
-        """Choose S and Z of everything that goes into or comes out of the layers."""
+        """Choose S and Z of everything that goes into or comes out of the layers; `ends` may give floats."""
         assert self.observation is not None
         consumers, grid = self.graph.consumers(), self.plan.activations
-        names = dict.fromkeys(
-            name for layer in layers for name in (layer.input[0], output_of(layer, consumers, self.graph))
-        )
+        names = dict.fromkeys(layer.input[0] for layer in layers)
+        for layer in layers:
+            if layer.name not in ends and not _may_write_floats(layer, consumers):
+                names[output_of(layer, consumers, self.graph)] = None
         if missing := [n for n in names if n not in self.observation.histograms]:
             raise ValueError(f"the observation is of another model: it has no tensor {missing[0]}")
         wide = isinstance(grid, IntGrid) and grid.codes > 256 and grid.qmin < 0
@@ -318,6 +347,28 @@ class _Writer:
         options = {key: value for key, value in where.items() if value is not None}
         layer.input[1] = self._decode(layer, f"{layer.name}_weight", names, options)
         return params, weight
+
+    def store_recurrent(self, node: onnx.NodeProto) -> None:
+        """Store the two weights of a recurrent node, (directions, rows, inputs), as INT8."""
+        axes = (0, 1)
+        for i, part in ((1, "weight"), (2, "recurrence")):
+            weight = self.graph.constants.get(node.input[i])
+            if weight is None or weight.dtype != np.float32:
+                continue
+            bounds = choose_range("minmax", weight, INT8, "symmetric", axis=axes)
+            params = make_params(bounds, INT8, "symmetric", axis=axes)
+            rows = quantize_array(weight, params).reshape(-1, weight.shape[2])
+            stem = f"{node.name}_{part}"
+            names = [
+                self._store(f"{stem}_codes", _as_stored(rows, INT8)),
+                self._store(f"{stem}_scale", np.asarray(params.scale, np.float32).ravel()),
+                self._store(f"{stem}_zero_point", np.zeros(len(rows), np.int8)),
+            ]
+            decoded = self._decode(node, stem, names, {"axis": 0})
+            shape = self._store(f"{stem}_shape", np.array(weight.shape))
+            node.input[i] = self.graph.unused(f"{stem}_whole")
+            whole = helper.make_node("Reshape", [decoded, shape], [node.input[i]], node.input[i])
+            self.before[node.name].append(whole)
 
     def _write_matmul_nbits(self, layer: onnx.NodeProto, axis: int, source: str) -> None:
         """Turn a layer into MatMulNBits: codes plus 8, two a byte, the groups of an output in a row.
@@ -442,6 +493,31 @@ class _Writer:
         if self.microsoft and _MICROSOFT not in {o.domain for o in model.opset_import}:
             model.opset_import.append(helper.make_opsetid(_MICROSOFT, 1))
         return model
+
+
+def _ends(graph: Graph) -> set[str]:
+    """Return the names of the MatMul layers behind which no layer follows."""
+    behind: set[str] = set()  # tensors that a layer needs
+    found = set()
+    for node in reversed(graph.nodes):
+        layer, leads = graph.is_layer(node), not behind.isdisjoint(node.output)
+        if layer and not leads and node.op_type == "MatMul":
+            found.add(node.name)
+        if layer or leads:
+            behind.update(node.input)
+    return found
+
+
+def _may_write_floats(layer: onnx.NodeProto, consumers: dict[str, list[onnx.NodeProto]]) -> bool:
+    """Whether an integer kernel of ONNX Runtime gives floats: then only a layer behind it asks for codes.
+
+    A convolution of codes gives codes alone, and of a MatMul with an Add behind it version 1.32 makes a Gemm
+    in floats.
+    """
+    readers = consumers.get(layer.output[0], [])
+    return layer.op_type == "Gemm" or (
+        layer.op_type == "MatMul" and all(reader.op_type != "Add" for reader in readers)
+    )
 
 
 def weight_params(
