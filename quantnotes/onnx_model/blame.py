@@ -49,11 +49,11 @@ Answer = int | Literal["each", "any", "none"]  # the axis of the largest, or: se
 class _Comparison:
     """Sums over batches of what two runs gave for one tensor."""
 
-    def __init__(self, answer: Answer = "none") -> None:
-        self.answer = answer
+    def __init__(self, answer: Answer = "none", count: bool = False) -> None:
+        self.answer, self.count = answer, count
         self.signal = self.noise = self.dot = self.norm = 0.0
         self.same = self.rows = 0
-        self.wanted: Counter[Any] = Counter()  # how often each decision is the float model's
+        self.wanted: Counter[Any] = Counter()  # how often the float model decides what, if wanted
 
     def add(self, wanted: Array, got: Array) -> None:
         if _is_float(wanted):
@@ -66,8 +66,9 @@ class _Comparison:
             decided = decisions(wanted, self.answer), decisions(got, self.answer)
             self.same += int(np.count_nonzero(decided[0] == decided[1]))
             self.rows += decided[0].size
-            values, counts = np.unique(decided[0], return_counts=True)
-            self.wanted.update(dict(zip(values.tolist(), counts.tolist(), strict=True)))
+            if self.count:
+                values, counts = np.unique(decided[0], return_counts=True)
+                self.wanted.update(dict(zip(values.tolist(), counts.tolist(), strict=True)))
 
     @property
     def sqnr_db(self) -> float:
@@ -80,7 +81,7 @@ class _Comparison:
     @property
     def constant(self) -> float | None:
         """The agreement of the answer that the float model gives most often."""
-        return max(self.wanted.values()) / self.rows if self.rows else None
+        return max(self.wanted.values()) / self.rows if self.wanted else None
 
     @property
     def cosine(self) -> float:
@@ -493,7 +494,7 @@ def report(
     first = session(with_outputs(folded, names))
     theirs_of = {name: name if name in scores else pairs[name] for name in names}
     second = session(with_outputs(other, theirs_of.values()))
-    found = {name: _Comparison(scores.get(name, "none")) for name in names}
+    found = {name: _Comparison(scores.get(name, "none"), count=True) for name in names}
     count = 0
     for batch in batches:
         wanted = run(first, batch, names)
