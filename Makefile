@@ -25,7 +25,7 @@ help:
 	@echo "make test-extras what Numba and Dask change; it installs both into .venv"
 	@echo "make notebooks  run all notebooks in place and put their metadata in order"
 	@echo "make lint       ruff and mypy alone"
-	@echo "make fuzz       odd input to every public function, in the long form"
+	@echo "make fuzz       odd input to every public function, ten times as long as in make test"
 	@echo "make mutants    change the modules line by line: do the tests notice? MODULES='mse formats' SAMPLE=150: of some"
 	@echo "make bench      speed and memory, as ratios taken in one run"
 	@echo "make badges     write the links to Binder, Colab and the site into README.md, from the remote called origin"

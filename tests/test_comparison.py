@@ -343,8 +343,8 @@ def mirrored(x):
 @pytest.mark.parametrize(
     ("weight", "searched"),
     [
-        (mirrored(np.random.default_rng(0).standard_normal((64, 512))), {"symmetric"}),
-        (np.abs(np.random.default_rng(0).standard_normal((64, 1024))), set()),
+        (mirrored(np.random.default_rng(0).standard_normal((32, 160))), {"symmetric"}),
+        (np.abs(np.random.default_rng(0).standard_normal((32, 320))), set()),
     ],
 )
 def test_of_many_groups_a_search_is_made_where_it_may_be_recommended(monkeypatch, weight, searched):

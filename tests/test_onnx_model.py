@@ -868,7 +868,7 @@ def test_every_convolution_of_the_real_model_becomes_integer(real, grid):
 
 def test_the_real_model_still_reads(real):
     path, observation = real
-    data = [{"x": lines(64, 128)}]
+    data = [{"x": lines(64, 96)}]
     found = om.report(path, om.quantize(path, observation), data)
     coarse = om.report(path, om.quantize(path, observation, per_channel=False, method="minmax"), data)
     assert found.agreement > 0.95
