@@ -46,7 +46,7 @@ def explore(draw: Callable[..., Any], alt: str, **controls: Any) -> Any:
     Parameters
     ----------
     draw : callable
-        Takes the value of each control by name, returns a figure.
+        Takes the value of each control by name, returns the axes or the figure that it has drawn.
     alt : str
         What the figure shows as it is first drawn.
     **controls : Widget
@@ -60,8 +60,7 @@ def explore(draw: Callable[..., Any], alt: str, **controls: Any) -> Any:
     Examples
     --------
     >>> bits = slider("bits", 3, 2, 8, 1)
-    >>> empty = plots.figure_of(plots.axes())
-    >>> box = explore(lambda bits: empty, alt="nothing", bits=bits)  # doctest: +ELLIPSIS
+    >>> box = explore(lambda bits: plots.axes(), alt="nothing", bits=bits)  # doctest: +ELLIPSIS
     {...
     >>> len(box.children)
     2
@@ -71,7 +70,7 @@ def explore(draw: Callable[..., Any], alt: str, **controls: Any) -> Any:
     places: list[Any] = []  # of the axes: found for the first picture, and kept, which halves the time
 
     def picture() -> bytes:
-        figure = draw(**{name: control.value for name, control in controls.items()})
+        figure = plots.figure_of(draw(**{name: control.value for name, control in controls.items()}))
         if places:
             figure.set_layout_engine("none")
             for ax, place in zip(figure.axes, places, strict=True):

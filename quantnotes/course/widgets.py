@@ -41,7 +41,7 @@ def mapping_explorer() -> None:
         plots.sawtooth(decode, -5.0, 5.0, params, both[1])
         both[0].set(xlabel="", title=f"{params.grid.codes} codes, S = {params.scale:.3f}")
         both[1].set_ylim(-3, 3)
-        return plots.figure_of(both)
+        return both
 
     explore(
         draw,
@@ -61,7 +61,7 @@ def asymmetric_explorer() -> None:
         ax = plots.sliding_grid(low, high, params)
         slid = abs(params.range.rmax - high) / params.scale
         ax.set_title(f"S = {params.scale:.3f}, Z = {params.zero_point}, slid by {slid:.2f} S", fontsize=10)
-        return plots.figure_of(ax)
+        return ax
 
     explore(
         draw,
@@ -76,9 +76,7 @@ def symmetric_explorer() -> None:
     x = samples.load("gelu_output")
 
     def draw(clip: float) -> Any:
-        return plots.figure_of(
-            plots.values_above_codes(x, code_ledger(x, symmetric_params(-clip, clip, INT8)))
-        )
+        return plots.values_above_codes(x, code_ledger(x, symmetric_params(-clip, clip, INT8)))
 
     explore(
         draw,
@@ -94,7 +92,7 @@ def codes_explorer() -> None:
     def draw(tensor: str, scheme: str, bits: int) -> Any:
         x = tensors[tensor]
         ledger = code_ledger(x, SCHEMES[scheme](*minmax_range(x), IntGrid.of(bits)))
-        return plots.figure_of(plots.code_histogram(ledger, title=f"{tensor}, {scheme}"))
+        return plots.code_histogram(ledger, title=f"{tensor}, {scheme}")
 
     explore(
         draw,
@@ -121,7 +119,7 @@ def filter_explorer() -> None:
             title = f"{ledger.codes_used} of 256 codes, {ledger.sqnr_db:.1f} dB"
         panel = plots.pointer_frame(counts, edges, (left, right), ax=plots.axes(height=3.0))
         panel.set_title(f"{panel.get_title().strip()}; {title}\n", fontsize=9)
-        return plots.figure_of(panel)
+        return panel
 
     explore(
         draw,
@@ -154,7 +152,7 @@ def calibration_explorer() -> None:
         ax = plots.noises(clips, rounding, clipping, {"least sum": best, "your clip": clip}, "clip, in σ")
         sqnr = code_ledger(bell, QuantParams(clip / grid.qmax, 0, grid)).sqnr_db
         ax.set(title=f"{bits} bits, clip {clip:.1f} σ: {sqnr:.1f} dB", ylim=(1e-6, 1))
-        return plots.figure_of(ax)
+        return ax
 
     explore(
         draw,
@@ -196,7 +194,7 @@ def ladder_explorer() -> None:
         ax.axvline(end, color=plots.CODE, lw=2)
         whole = (f"{place} {sqnr:.1f} dB" for place, sqnr in zip(places, rungs(end, which), strict=True))
         ax.set(ylim=(-2, 46), title=f"up to {end:.1f}: " + ", ".join(whole))
-        return plots.figure_of(ax)
+        return ax
 
     explore(
         draw,

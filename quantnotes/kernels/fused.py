@@ -24,13 +24,18 @@ CODES = frozenset(map(np.dtype, ("i1", "u1", "i2", "u2")))
 
 
 def _rows(param: Array, *arrays: Array) -> tuple[Rows, list[Array]] | None:
-    """Return how `param` lies along arrays of one shape, and their elements in the order of memory."""
+    """Return how `param` lies along arrays of one shape, and their elements in the order of memory.
+
+    None if they do not lie in rows, or writing to the second could change the first before it is read.
+    """
+    if len(arrays) == 2 and _overwrites(*arrays):
+        return None
     first = arrays[0]
     order = sorted(range(first.ndim), key=lambda axis: -abs(first.strides[axis]))
     turned = [array.transpose(order) for array in arrays]
     if not first.size or not all(a.flags.c_contiguous and a.flags.aligned for a in turned):
         return None
-    strides = np.broadcast_to(param, first.shape).transpose(order).strides
+    strides = np.broadcast_to(np.asarray(param, order="C"), first.shape).transpose(order).strides
     runs: list[tuple[int, int]] = []  # (length, step) of axes that can be walked as one, innermost first
     for length, stride in zip(turned[0].shape[::-1], strides[::-1], strict=True):
         step = stride // param.itemsize
@@ -73,9 +78,7 @@ def quantize(
     x: Array, scale: Array, zero_point: Array, qmin: int, qmax: int, compute: DType, out: Array
 ) -> Any:
     """Write the codes of `x` to `out`; S and Z broadcast against it. True if `x` has a NaN."""
-    scale, zero_point = (np.asarray(param, order="C") for param in (scale, zero_point))
-    fits = x.dtype in REALS and out.dtype in CODES and not _overwrites(x, out)
-    if not fits or (laid_out := _rows(scale, x, out)) is None:
+    if x.dtype not in REALS or out.dtype not in CODES or (laid_out := _rows(scale, x, out)) is None:
         return NotImplemented
     rows, (reals, codes) = laid_out
     inputs = _read_only(reals), *_bits(reals), _read_only(scale), _read_only(zero_point)
@@ -85,9 +88,7 @@ def quantize(
 
 def quantize_float(x: Array, scale: Array, layout: FloatLayout, compute: DType, out: Array) -> Any:
     """Write the codes of a floating-point format to `out`. True if `x` has a NaN."""
-    scale = np.asarray(scale, order="C")
-    fits = x.dtype in REALS and out.dtype in CODES and not _overwrites(x, out)
-    if not fits or (laid_out := _rows(scale, x, out)) is None:
+    if x.dtype not in REALS or out.dtype not in CODES or (laid_out := _rows(scale, x, out)) is None:
         return NotImplemented
     rows, (reals, codes) = laid_out
     bits = float_bits(layout, compute)
@@ -101,9 +102,7 @@ def quantize_float(x: Array, scale: Array, layout: FloatLayout, compute: DType, 
 
 def decode(q: Array, scale: Array, table: Array, compute: DType, out: Array) -> Any:
     """Write table[q] * S to `out`."""
-    scale = np.asarray(scale, order="C")
-    fits = q.dtype in CODES and out.dtype == compute and not _overwrites(q, out)
-    if not fits or (laid_out := _rows(scale, q, out)) is None:
+    if q.dtype not in CODES or out.dtype != compute or (laid_out := _rows(scale, q, out)) is None:
         return NotImplemented
     rows, (codes, reals) = laid_out
     compiled.run(compiled.decode, rows, *map(_read_only, (codes, scale, table)), reals)
@@ -112,9 +111,7 @@ def decode(q: Array, scale: Array, table: Array, compute: DType, out: Array) -> 
 
 def dequantize(q: Array, scale: Array, zero_point: Array, compute: DType, out: Array) -> Any:
     """Write (q - zero_point) * scale to `out`, the codes widened to `compute` first."""
-    scale, zero_point = (np.asarray(param, order="C") for param in (scale, zero_point))
-    fits = q.dtype in CODES and out.dtype == compute and not _overwrites(q, out)
-    if not fits or (laid_out := _rows(scale, q, out)) is None:
+    if q.dtype not in CODES or out.dtype != compute or (laid_out := _rows(scale, q, out)) is None:
         return NotImplemented
     rows, (codes, reals) = laid_out
     compiled.run(compiled.dequantize, rows, *map(_read_only, (codes, scale, zero_point)), reals)
@@ -126,9 +123,7 @@ def fake_quantize(
 ) -> Any:
     """Quantize in `types[0]` and dequantize in `types[1]`. True if `x` has a NaN."""
     into, back = types
-    scale, zero_point = (np.asarray(param, order="C") for param in (scale, zero_point))
-    fits = x.dtype in REALS and out.dtype == back and not _overwrites(x, out)
-    if not fits or (laid_out := _rows(scale, x, out)) is None:
+    if x.dtype not in REALS or out.dtype != back or (laid_out := _rows(scale, x, out)) is None:
         return NotImplemented
     rows, (reals, faked) = laid_out
     params = map(_read_only, (scale.astype(into), zero_point.astype(into), finite(scale, back)))

@@ -82,11 +82,7 @@ LOWER = Exhibit(
 )
 
 
-@HALL.replace(
-    "symmetric_params",
-    LARGER_BELOW,
-    report="the note, section 3",
-)
+@HALL.replace("symmetric_params", LARGER_BELOW, report="the note, section 3")
 def the_upper_end_alone(low: Array, high: Array, grid: IntGrid) -> tuple[Array, Array]:
     """|rmax| instead of max(|rmin|, |rmax|)
     a larger negative side is cut off at -rmax
@@ -122,11 +118,7 @@ def divided_by_the_codes(low: Array, high: Array, grid: IntGrid, anchor: str) ->
     return scale, zero_point(low, high, scale, grid, anchor)
 
 
-@HALL.replace(
-    "asymmetric_params",
-    SMALL,
-    report="pytorch/ao#4534",
-)
+@HALL.replace("asymmetric_params", SMALL, report="pytorch/ao#4534")
 def epsilon_under_the_scale(low: Array, high: Array, grid: IntGrid, anchor: str) -> tuple[Array, Array]:
     """an epsilon of 2**-7 under the scale, against a division by 0
     right for data of usual size; a tensor of small values is flattened to a few codes, or to zeros
@@ -136,11 +128,7 @@ def epsilon_under_the_scale(low: Array, high: Array, grid: IntGrid, anchor: str)
     return scale, zero_point(low, high, scale, grid, anchor)
 
 
-@HALL.replace(
-    "asymmetric_params",
-    TINY,
-    report="apple/coremltools#2851",
-)
+@HALL.replace("asymmetric_params", TINY, report="apple/coremltools#2851")
 def scale_in_half(low: Array, high: Array, grid: IntGrid, anchor: str) -> tuple[Array, Array]:
     """S is kept in float16
     three digits are left of it, so the ends miss by codes; below 6e-8 it is 0, past 65504 infinite
@@ -151,11 +139,7 @@ def scale_in_half(low: Array, high: Array, grid: IntGrid, anchor: str) -> tuple[
     return scale, zero_point(low, high, scale, grid, anchor)
 
 
-@HALL.replace(
-    "asymmetric_params",
-    CONSTANT,
-    report="harvard-edge/cs249r_book#1444",
-)
+@HALL.replace("asymmetric_params", CONSTANT, report="harvard-edge/cs249r_book#1444")
 def constants_have_scale_one(low: Array, high: Array, grid: IntGrid, anchor: str) -> tuple[Array, Array]:
     """S = 1 wherever rmin equals rmax, not only for zeros
     a constant tensor of 0.3 becomes 0; one of 500 is cut at the end of the grid
