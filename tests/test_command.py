@@ -157,6 +157,20 @@ def test_interrupted_prints_what_is_done(form, mixed, capsys, monkeypatch):
         assert sum(bool(re.match(r",?a\b", line)) for line in out) == 1
 
 
+def test_interrupted_counts_what_was_done(tmp_path, capsys, monkeypatch):
+    np.savez(tmp_path / "three.npz", a=X, b=X, c=-X)
+    original = survey.compare_array
+
+    def stop(x, *args, **options):
+        if x[0] == -X[0]:
+            raise KeyboardInterrupt
+        return original(x, *args, **options)
+
+    monkeypatch.setattr(survey, "compare_array", stop)
+    code, _, err = run(tmp_path / "three.npz", "--bits", 8, capsys=capsys)
+    assert (code, err) == (130, ["quantnotes: interrupted: 2 of 3 tensors were compared"])
+
+
 # --- what is asked for --------------------------------------------------------------------------------------
 
 
@@ -395,6 +409,38 @@ def test_a_name_is_whole_unless_a_terminal_is_narrow():
         assert max(map(len, lines)) <= width
         assert all("SQNR" in line or "dB" in line or "." in line for line in lines)
     assert names[0] in TextWriter(names, 300).row(row)
+
+
+def test_a_terminal_shows_as_many_columns_as_fit():
+    """Where one more comes in, the line is as long as the terminal is wide."""
+    heads = {width: TextWriter(["a" * 16], width).head().rstrip("\n") for width in range(60, 220)}
+    columns = {width: sum(column in head for column in COLUMNS) for width, head in heads.items()}
+    more = [width for width in range(61, 220) if columns[width] > columns[width - 1]]
+    assert len(more) >= 4
+    assert [len(heads[width]) for width in more] == more
+    assert sorted(columns.values()) == list(columns.values())
+
+
+def test_a_thin_tail_is_in_every_form(tmp_path, capsys):
+    np.savez(tmp_path / "two.npz", spiked=np.append(X, 1000.0), plain=X)
+    _, out, _ = run(tmp_path / "two.npz", "--bits", 8, capsys=capsys)
+    assert "1 of 61" in out[1]
+    assert " of 60" not in out[2]
+    assert out[-1].startswith("thin tail: ")
+    _, out, _ = run(tmp_path / "two.npz", "--bits", 8, "--json", capsys=capsys)
+    assert [row["thin_tail"] for row in json.loads("\n".join(out))] == [1, 0]
+    _, out, _ = run(tmp_path / "two.npz", "--tensor", "plain", "--bits", 8, "--sort", "name", capsys=capsys)
+    assert "thin tail" not in "\n".join(out)
+
+
+def test_a_file_of_a_folder_that_cannot_be_opened_has_failed(tmp_path):
+    np.save(tmp_path / "good.npy", X)
+    (tmp_path / "bad.npy").write_bytes(b"no array")
+    found = compare(tmp_path, bits=8)
+    assert list(found.comparisons) == ["good.npy: good"]
+    assert found.failed == found.skipped.keys()
+    assert "failed bad.npy: " in str(found) or "bad.npy" in str(found)
+    assert str(survey.Survey({}, {"ids": "is empty"})) == "no tensor to compare\n\nskipped ids: is empty"
 
 
 # --- several files ------------------------------------------------------------------------------------------

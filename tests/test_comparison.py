@@ -29,7 +29,7 @@ from quantnotes.__main__ import main
 from quantnotes.calibration import METHODS
 from quantnotes.comparison import array, files
 from quantnotes.comparison.files import open_tensors
-from quantnotes.comparison.roles import role_by_name
+from quantnotes.comparison.roles import _onnx_axes, role_by_name
 
 GELU = samples.load("gelu_output")
 
@@ -382,6 +382,14 @@ def test_a_weight_is_known_by_name_and_rank(name, ndim, ending, axes):
     role = role_by_name(name, ndim, ending)
     assert (role.name == "weight") == (axes is not None)
     assert (role.channel_axis, role.input_axis) == (axes or (None, None))
+
+
+@pytest.mark.parametrize("kind", ["LSTM", "GRU", "RNN"])
+def test_the_axes_of_recurrent_weights(kind):
+    """(directions, outputs, inputs), for the input and for the state; the bias has none."""
+    found = [_onnx_axes(kind, place, 3, {}) for place in range(5)]
+    assert found == [None, (1, 2), (1, 2), None, None]
+    assert _onnx_axes(kind, 3, 2, {}) is None
 
 
 def test_a_file_says_which_tensors_are_weights(tmp_path):

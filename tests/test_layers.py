@@ -42,6 +42,7 @@ from quantnotes.layers import (
     QuantAveragePool,
     QuantConcat,
     QuantConv,
+    QuantDense,
     QuantMultiply,
     QuantSelection,
     QuantSoftmax,
@@ -485,6 +486,14 @@ def test_a_float_bias_reaches_the_branches():
     whole = QuantAdd(add.layer, PLAIN, ((), (coarse,)), QuantParams(0.1, 0, INT8))
     np.testing.assert_allclose(whole.fake([[[[1.0]]]]), [[[[2.0]]]])
     np.testing.assert_allclose(whole.fake([[[[1.0]]]], float_bias=True), [[[[2.3]]]])
+
+
+def test_weights_are_decoded_in_float64():
+    """3 * 0.1 and 7 * 0.1 as float64 has them, also of a weight in float32."""
+    dense = Dense(np.float32([[0.3, 0.7]]), [0.0])
+    layer = QuantDense(dense, PLAIN, QuantParams(0.1, 0, INT8))
+    found = layer.fake([[1.0, 0.0], [0.0, 1.0]], float_bias=True)
+    np.testing.assert_array_equal(found, np.array([[3 * 0.1], [7 * 0.1]]))
 
 
 def test_float_biases_part_the_forms():

@@ -604,8 +604,13 @@ def test_how_many_values_are_counted_at_once_changes_nothing(together, monkeypat
     )
     wanted = om.observe(model, data)
     monkeypatch.setattr("quantnotes.onnx_model.observation._TOGETHER", together)
+    sizes, count = [], om.Observation._count
+    monkeypatch.setattr(
+        om.Observation, "_count", lambda self, name, x: (sizes.append(x.size), count(self, name, x))
+    )
     found = om.observe(model, iter(data))
     assert found == wanted
+    assert max(sizes) < together + 6 * 8 * 8  # what waits and one more: memory stays bounded
     assert [found.histograms[name].n for name in ("x", "flat", "scores")] == [6 * 256, 6 * 6, 6 * 5]
 
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from quantnotes import INT2, INT4, INT8, IntGrid, QuantParams, fake_quantize
+from quantnotes import INT2, INT4, INT8, IntGrid, QuantParams, fake_quantize, formats
 from quantnotes.network import (
     Dense,
     QuantDense,
@@ -51,6 +51,13 @@ def test_the_edge_is_where_rounding_leaves_the_grid():
     x = [-2.26, -2.25, -1.6, 1.6, 1.74, 1.75, 1.76, 1e308]
     assert straight_through(x, QuantParams(0.5, 0, IntGrid(-4, 3)))[1].tolist() == [0, 1, 1, 1, 1, 0, 0, 0]
     assert straight_through([1e308], QuantParams(2.0**-120, 0, INT4))[1].tolist() == [False]
+
+
+def test_the_edge_of_a_format_is_where_rounding_leaves_it():
+    """E2M1 ends at 6; 7, half a step beyond, is a tie that would go to 8."""
+    reals, slope = straight_through([-9, -6.9, -5.0, 0.0, 6.0, 6.9, 9], QuantParams(1.0, 0, formats.E2M1))
+    assert slope.tolist() == [False, True, True, True, True, True, False]
+    assert np.abs(reals).max() == 6
 
 
 REAL_TYPES = ["float16", "float32", "float64", "longdouble", "int8", "int32", ml_dtypes.bfloat16]
@@ -298,6 +305,7 @@ def test_the_order_of_the_sums_does_not_matter(monkeypatch):
 
 def test_every_row_is_used_once_an_epoch(monkeypatch):
     dense, x, labels = small()
+    x = x.astype(np.float32)  # the reals that codes stand for are float64 all the same
     network, seen = quantize_network(dense, x, INT4, INT4), []
 
     def spy(network, values, inputs, targets):
@@ -326,15 +334,21 @@ def test_the_old_names_of_the_options_work_and_warn():
     dense, x, labels = small()
     network = quantize_network(dense, x, INT4, INT4)
     new = finetune(network, x, labels, learning_rate=0.01, batch_size=7)
-    with pytest.warns(DeprecationWarning, match="rate has been renamed to learning_rate") as caught:
+    with pytest.warns(DeprecationWarning, match="rate has been renamed to learning_rate"):
         old = finetune(network, x, labels, rate=0.01, batch_size=7)
-    assert caught[0].filename == __file__
     np.testing.assert_array_equal(old[0].dense.weight, new[0].dense.weight)
     with pytest.warns(DeprecationWarning, match="rows has been renamed to batch_size"):
         old = finetune(network, x, labels, learning_rate=0.01, rows=7)
     np.testing.assert_array_equal(old[0].dense.weight, new[0].dense.weight)
     with pytest.raises(TypeError, match="unexpected keyword argument 'row'"):
         finetune(network, x, labels, row=7)
+
+
+def test_an_old_name_warns_where_it_is_written():
+    dense, x, labels = small()
+    with pytest.warns(DeprecationWarning, match="rate has") as caught:
+        finetune(quantize_network(dense, x), x, labels, rate=0.01, epochs=1)
+    assert caught[0].filename == __file__
 
 
 @pytest.mark.parametrize("one", [1, np.float32(1), np.int64(1)])

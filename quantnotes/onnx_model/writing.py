@@ -390,7 +390,7 @@ class _Writer:
         packed = (codes[:, ::2] | codes[:, 1::2] << 4).reshape(outputs, groups, size // 2)
         tensors = [
             self._store(f"{layer.name}_weight_codes", packed),
-            self._store(f"{layer.name}_weight_scale", scale.reshape(-1)),
+            self._store(f"{layer.name}_weight_scale", scale.ravel()),
         ]
         sizes = {"K": inputs, "N": outputs, "bits": 4, "block_size": size}
         made = helper.make_node(
