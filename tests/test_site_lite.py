@@ -106,3 +106,16 @@ def test_notebooks_say_how_to_run_them_in_the_browser(tmp_path):
         assert (site_lite.RUN_HERE in opening) == told, original.name
         changed += told
     assert changed
+
+
+def test_outputs_of_several_lines_are_texts_in_the_browser(tmp_path):
+    site_lite.lay_out(tmp_path / "contents")
+    lines = 0
+    for path in (tmp_path / "contents" / "notebooks").rglob("*.ipynb"):
+        for cell in site_lite.json.loads(path.read_text(encoding="utf-8"))["cells"]:
+            assert isinstance(cell["source"], str)
+            for output in cell.get("outputs", []):
+                for text in [output.get("text", ""), *output.get("data", {}).values()]:
+                    assert not isinstance(text, list), path.name
+                    lines += str(text).count("\n")
+    assert lines > 100

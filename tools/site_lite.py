@@ -249,8 +249,18 @@ def lay_out(contents: Path) -> None:
         else:
             shutil.copy(source, place)
     for path in contents.rglob("*.ipynb"):
-        text = path.read_text(encoding="utf-8")
-        path.write_text(re.sub(RUN_ELSEWHERE, RUN_HERE, text), encoding="utf-8")
+        text = re.sub(RUN_ELSEWHERE, RUN_HERE, path.read_text(encoding="utf-8"))
+        path.write_text(
+            json.dumps(json.loads(text, object_hook=joined), ensure_ascii=False), encoding="utf-8"
+        )
+
+
+def joined(part: dict[str, Any]) -> dict[str, Any]:
+    """Join the lines of a text: JupyterLite prints those of an output with commas between them."""
+    return {
+        key: "".join(value) if key in ("source", "text") or key.startswith("text/") else value
+        for key, value in part.items()
+    }
 
 
 def build(html: Path, scratch: Path, pyodide: Path | None) -> None:
