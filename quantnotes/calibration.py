@@ -68,7 +68,8 @@ def choose_range(
     axis : int or tuple of int, optional
         The axes of an array that keep ranges of their own: one for each index along them.
     block_size : int or tuple of int, optional
-        Cut `axis` into blocks of this many values: a range for each block.
+        Cut `axis` into blocks of this many values: a range for each block, at each index of the other axes.
+        A tuple has a size for each of several axes.
     nan : {"raise", "ignore"}, default "raise"
         What to do about NaN in an array.
     **options

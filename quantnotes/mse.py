@@ -62,7 +62,8 @@ def mse_range(
     axis : int or tuple of int, optional
         The axes of an array that keep ranges of their own: one for each index along them.
     block_size : int or tuple of int, optional
-        Cut `axis` into blocks of this many values: a range for each block.
+        Cut `axis` into blocks of this many values: a range for each block, at each index of the other axes.
+        A tuple has a size for each of several axes.
     nan : {"raise", "ignore"}, default "raise"
         What to do about NaN in an array.
 
@@ -112,6 +113,8 @@ def mse_range(
     Range(rmin=-1.96..., rmax=1.96...)
     >>> mse_range(x.reshape(2, -1), IntGrid.of(4), axis=0).rmax  # doctest: +ELLIPSIS
     array([2.54..., 2.28...])
+    >>> mse_range(x.reshape(2, -1), axis=1, block_size=1000).rmax.shape
+    (2, 50)
     """
     check_codes(grid)
     check_scheme(scheme)

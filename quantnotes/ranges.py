@@ -133,8 +133,8 @@ def minmax_range(
     nan : {"raise", "ignore"}, default "raise"
         What to do about NaN.
     block_size : int or tuple of int, optional
-        Cut `axis` into blocks of this many values, the last one perhaps shorter: a range for each block. A
-        tuple has a size for each of several axes.
+        Cut `axis` into blocks of this many values, the last one perhaps shorter: a range for each block, at
+        each index of the other axes. A tuple has a size for each of several axes.
 
     Returns
     -------
