@@ -19,7 +19,7 @@ import quantnotes
 from quantnotes import compare, formats
 from quantnotes.__main__ import OF_MODELS, main
 from quantnotes.comparison import command, survey
-from quantnotes.comparison.rows import COLUMNS, TextWriter
+from quantnotes.comparison.rows import COLUMNS, TextWriter, shortened
 
 RNG = np.random.default_rng(0)
 X = RNG.standard_normal(60).astype(np.float32)
@@ -120,6 +120,14 @@ def test_one_bad_file_of_several(tmp_path, capsys):
     assert (code, len(err)) == (1, 1)
     assert "bad.npy" in err[0]
     assert out[0].startswith("bits")
+
+
+def test_a_file_that_goes_away_after_its_tensors_were_listed(mixed, capsys, monkeypatch):
+    def gone(path):
+        raise ValueError("mixed.npz cannot be read: gone")
+
+    monkeypatch.setattr(survey, "open_tensors", gone)
+    assert run(mixed, capsys=capsys) == (2, [], ["quantnotes: mixed.npz cannot be read: gone"])
 
 
 def test_out_of_memory_loses_one_tensor_alone(mixed, capsys, monkeypatch):
@@ -284,8 +292,13 @@ def test_help_has_a_word_on_every_argument():
     for action in parser._actions:
         assert action.help[0].islower() or action.help.startswith("a .")
         assert action.help[-1] != "."
-        assert action.metavar is None or re.fullmatch(r"[A-Z]+(,[A-Z]+)*", action.metavar)
         assert bool(action.metavar) == (action.nargs != 0 and not action.choices)
+    values = {action.metavar for action in parser._actions} - {None}
+    assert values == {"FILE", "NAME", "N,N", "AXIS", "N", "PATTERN"}
+    for text in (parser.description, parser.epilog):
+        assert text[0].isupper()
+        assert text[-1] == "."
+        assert text != text.upper()
     assert parser.format_usage() == "usage: quantnotes compare FILE ... [options]\n"
 
 
@@ -300,7 +313,15 @@ def test_no_such_command(arguments, message, capsys):
 
 
 @pytest.mark.parametrize(
-    "arguments", [[], ["compare"], ["compress", "x.npy"], ["compare", "x.npy", "--json", "--csv"]]
+    "arguments",
+    [
+        [],
+        ["compare"],
+        ["compress", "x.npy"],
+        ["compare", "x.npy", "--json", "--csv"],
+        ["compare", "x.npy", "--min", "3"],  # no abbreviations: they would stand in the way of new options
+        ["report", "x.onnx", "y.onnx", "x.npz", "--out", "y"],
+    ],
 )
 def test_usage(arguments, capsys):
     with pytest.raises(SystemExit) as stop:
@@ -421,6 +442,26 @@ def test_a_terminal_shows_as_many_columns_as_fit():
     assert sorted(columns.values()) == list(columns.values())
 
 
+def test_a_record_counts_what_is_clipped_at_both_ends():
+    found = compare([*np.arange(-50, 51).tolist() * 200, 100.0, -90.0], bits=4)
+    ledger = found.best().ledger
+    record = command.rows_of("", "x", (20_202,), found)[0].record()
+    assert record["clipped"] == ledger.clipped_low + ledger.clipped_high
+    assert min(ledger.clipped_low, ledger.clipped_high) > 0
+    assert record["codes_used"] == ledger.codes_used
+
+
+@pytest.mark.parametrize("width", range(5, 26))
+def test_a_name_that_is_cut_fills_its_column(width):
+    name = "a_long_name_of_a_weight"
+    found = shortened(name, width)
+    assert len(found) == min(width, len(name))
+    front, _, back = found.partition("...")
+    assert name.startswith(front)
+    assert name.endswith(back or name)
+    assert width >= len(name) or 0 <= len(back) - len(front) <= 1
+
+
 def test_a_thin_tail_is_in_every_form(tmp_path, capsys):
     np.savez(tmp_path / "two.npz", spiked=np.append(X, 1000.0), plain=X)
     _, out, _ = run(tmp_path / "two.npz", "--bits", 8, capsys=capsys)
@@ -469,16 +510,16 @@ def test_a_file_is_compared_as_its_arrays_are(tmp_path):
     arrays = {"l.weight": X.reshape(6, 10), "cube": X.reshape(3, 4, 5), "l.bias": X[:6]}
     save_file(arrays, tmp_path / "m.safetensors")
     roles = {"l.weight": {"role": "weight"}, "cube": {"role": "weight"}, "l.bias": {}}
-    for arguments in ({}, {"bits": 5}, {"bits": (3, 6)}, {"bits": formats.E4M3}, {"role": "activation"}):
+    for arguments in ({"bits": 5}, {"bits": (3, formats.E4M3)}, {"bits": 6, "role": "activation"}):
         found = compare(tmp_path / "m.safetensors", **arguments).comparisons
         assert found.keys() == arrays.keys()
         for name, x in arrays.items():
             assert str(found[name]) == str(compare(x, **roles[name] | arguments))
-            assert str(compare(tmp_path / "m.safetensors", tensor=name, **arguments)) == str(found[name])
-    found = compare(tmp_path / "m.safetensors", role="weight", channel_axis=1).comparisons
+    assert str(compare(tmp_path / "m.safetensors", **arguments, tensor="cube")) == str(found["cube"])
+    found = compare(tmp_path / "m.safetensors", bits=8, role="weight", channel_axis=1).comparisons
     for name in ("l.weight", "cube"):
-        assert str(found[name]) == str(compare(arrays[name], role="weight", channel_axis=1))
-    assert str(found["l.bias"]) == str(compare(arrays["l.bias"]))
+        assert str(found[name]) == str(compare(arrays[name], 8, role="weight", channel_axis=1))
+    assert str(found["l.bias"]) == str(compare(arrays["l.bias"], 8))
     with pytest.raises(ValueError, match=r"no tensor 'v'; the file holds cube, l\.bias, l\.weight"):
         compare(tmp_path / "m.safetensors", tensor="v")
 
@@ -597,8 +638,12 @@ def test_a_full_disk(mixed):
     assert "Exception" not in err
 
 
-def test_a_name_that_the_terminal_cannot_show(tmp_path):
+def test_a_name_that_the_terminal_cannot_show(tmp_path, monkeypatch):
     save_file({"größe": X, "b": X}, tmp_path / "m.safetensors")
+    with monkeypatch.context() as patch:
+        patch.setattr("sys.stdout", screen := io.TextIOWrapper(io.BytesIO(), "ascii"))
+        assert main(["compare", str(tmp_path / "m.safetensors"), "--bits", "8"]) == 0
+    assert rb"gr\xf6\xdfe" in screen.buffer.getvalue()
     process = started(tmp_path / "m.safetensors", "--bits", "8", env={"PYTHONIOENCODING": "ascii"})
     out, err = process.communicate()
     assert (process.returncode, err) == (0, "")

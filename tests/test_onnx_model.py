@@ -387,7 +387,7 @@ def test_the_file_format_follows_the_opset():
     assert {v.name for v in folded.graph.value_info} <= {n.output[0] for n in folded.graph.node}
     observation = om.observe(model, batches(1))
     for choice, version, file in [({}, 13, 7), ({"activations": INT16}, 21, 10), ({"weights": INT4}, 21, 10)]:
-        made = om.quantize(model, observation, **choice)
+        made = om.quantize(model, observation, method="minmax", weight_method="minmax", **choice)
         assert (made.opset_import[0].version, made.ir_version) == (version, file)
         assert made.producer_name == "quantnotes"
     del model.opset_import[:]
