@@ -91,8 +91,8 @@ class Points(NamedTuple):
 
     def __or__(self, other: Points) -> Points:
         """Return the values of both."""
-        if not self.values.size or not other.values.size:
-            return self if self.values.size else other
+        if not self.values.size:
+            return other
         groups = other.groups
         ours, theirs = (in_order(points.groups, points.values) for points in (self, other))
         at = np.searchsorted(ours, theirs)
@@ -377,17 +377,13 @@ def _counted(
     x: Array, axis: int | None, max_bins: int, exact: Array, nan: NanPolicy, whole: Array, **size: int
 ) -> Stack:
     """Count the groups along an axis, part by part. An error counts the NaN of the whole batch."""
-    total, groups = None, exact.size
+    total = Stack.empty(exact.size, max_bins)
     for part, place in kernels.parts(x, **size):
         cut = slice(None) if axis is None else place[axis]
-        still = exact[cut]
-        if max_bins and total is not None:
-            still = still & total.exact[cut]
+        still = exact[cut] & total.exact[cut] if max_bins else exact[cut]
         stack = _count_part(part, axis, max_bins, still, nan, whole)
-        if still.size != groups:
-            stack = stack.among(groups, np.arange(groups, dtype=np.int64)[cut])
-        total = stack if total is None else total.merge(stack)
-    return Stack.empty(exact.size, max_bins) if total is None else total
+        total = total.merge(stack.among(exact.size, np.arange(exact.size, dtype=np.int64)[cut]))
+    return total
 
 
 def _count_part(
@@ -417,8 +413,7 @@ def _count_part(
         n = np.full(groups, values, np.int64)
         return Stack(max_bins, n, few, Points.none(groups), bins)
     if values > max(_RUN, 2 * max_bins):
-        size = min((x.size + 1) // 2, _RUN * groups)  # a part of one group may be as long: then by halves
-        return _counted(x, axis, max_bins, few, nan, whole, size=size)
+        return _counted(x, axis, max_bins, few, nan, whole, size=_RUN * groups)
     return Stack.of_points(Points.of_rows(_rows(x, axis, compute)), max_bins)
 
 
@@ -430,15 +425,11 @@ def _rows(x: Array, axis: int | None, compute: np.dtype[Any]) -> Array:
 
 def _has_few(x: Array, axis: int | None, max_bins: int, exact: Array) -> NDArray[np.bool]:
     """Tell for which of the groups `exact` a first look leaves it open that they have few distinct values."""
-    look, few = 2 * max_bins, exact.copy()
-    if x.size // exact.size > look and exact.any():
-        sample = x[None] if axis is None else np.moveaxis(x, axis, 0)[exact]
-        for i in range(1, sample.ndim):
-            wanted = -(-look // math.prod(sample.shape[i + 1 :]))
-            sample = sample[(slice(None),) * i + (slice(wanted),)]
-            if wanted > 1:
-                break
-        ordered = np.sort(_rows(sample, 0, compute_type(x.dtype)), axis=1)
+    look, values, few = 2 * max_bins, x.size // exact.size, exact.copy()
+    if values > look and exact.any():
+        groups = x[None] if axis is None else np.moveaxis(x, axis, 0)
+        enough = groups[:, : -(-look * groups.shape[1] // values)][exact]
+        ordered = np.sort(_rows(enough, 0, compute_type(x.dtype))[:, :look], axis=1)
         few[exact] = np.count_nonzero(ordered[:, 1:] != ordered[:, :-1], axis=1) < max_bins
     return few
 
@@ -450,7 +441,7 @@ def _count_rows(rows: Array, max_bins: int) -> Stack:
     high = np.where(holes, -np.inf, rows).max(axis=1).astype(np.float64)
     n = np.count_nonzero(~holes, axis=1).astype(np.int64)
     if np.isinf(rows).any():
-        ends = f"min {low[n > 0].min()}, max {high[n > 0].max()}"
+        ends = f"min {low.min()}, max {high.max()}"
         raise ValueError(f"x holds an infinity ({ends}): a range must be finite")
     if not max_bins:
         return _ends_alone(n, low + 0.0, high + 0.0)
