@@ -170,19 +170,29 @@ def ranges_of(masses: Masses, grid: Codes = INT8, scheme: Scheme = "asymmetric")
             np.add.reduceat(part.count, part.starts[:-1]) > _DIRECT,
         )
         price = _price_of_masses(part, groups.exponent)
-        # Of n values spread over bins the error is known to about 1 / sqrt(n).
-        spread = np.add.reduceat(part.count * (part.width > 0), part.starts[:-1])
-        trust = np.where(spread > 0, 1 - 1 / np.sqrt(np.maximum(spread, 1)), 1.0)
-        doubt = _doubt_of_lumps(part, groups.exponent)
-        results.append(_best_of(groups, price, _finalists(groups, price)[0], trust, doubt))
+        found = _finalists(groups, price)[0]
+        results.append(_best_of(groups, _with_doubt(price, part, groups.exponent), found))
     low, high = (np.concatenate([ends[:, 0] for ends in side]) for side in zip(*results, strict=True))
     return low, high
 
 
-def _doubt_of_lumps(masses: Masses, exponent: Array) -> Price | None:
-    """Return what tells how much worse than the first of the candidates the others may be than priced.
+def _with_doubt(price: Price, masses: Masses, exponent: Array) -> Price:
+    """Return a price for which the first candidate is replaced only by what is surely better."""
+    # Of n values spread over bins the error is known to about 1 / sqrt(n).
+    spread = np.add.reduceat(masses.count * (masses.width > 0), masses.starts[:-1])
+    trust = 1 - (spread > 0) / np.sqrt(np.maximum(spread, 1))
+    doubt = _doubt_of_lumps(masses, exponent)
 
-    None where nothing is in doubt.
+    def run(scale: Array, smallest: Array, largest: Array) -> Array:
+        error = price(scale, smallest, largest)
+        error[:, 0] *= trust
+        return error + doubt(scale, smallest, largest)
+
+    return run
+
+
+def _doubt_of_lumps(masses: Masses, exponent: Array) -> Price:
+    """Return what tells how much worse than the first of the candidates the others may be than priced.
 
     A bin of which many more values than of the bins two places away are counted may be full at one spot, and
     empty elsewhere.
@@ -198,14 +208,11 @@ def _doubt_of_lumps(masses: Masses, exponent: Array) -> Price | None:
             around[one] = np.maximum(around[one], count[other] * pair)
     lump = count - around - 3 * np.sqrt(count)
     at = np.flatnonzero(lump > 0)
-    if not at.size:
-        return None
     group, lump = group[at], lump[at, None]
     start, size = (np.ldexp(each[at], -exponent[group, 0])[:, None] for each in (low, width))
 
     def doubt(scale: Array, smallest: Array, largest: Array) -> Array:
-        s = np.clip(scale, _TINY, 4.0)[group]
-        gaps = []
+        s, gaps = scale[group], []
         for share in _SPOTS:
             spot = start + share * size
             error = np.square(spot - s * np.rint(np.clip(spot / s, smallest[group], largest[group])))
@@ -218,10 +225,8 @@ def _doubt_of_lumps(masses: Masses, exponent: Array) -> Price | None:
 
 
 def _groups(low: Array, high: Array, grid: IntGrid, scheme: Scheme, many: Array) -> _Groups:
-    if scheme == "symmetric" and grid.qmin > -grid.qmax:
-        symmetric_params(
-            float(low.min()), float(high.max()), grid
-        )  # raises where negative values have no room
+    if scheme == "symmetric":
+        symmetric_params(float(low.min()), float(high.max()), grid)  # refuses negatives that have no room
     return _Groups(low[:, None], high[:, None], grid, scheme, many)
 
 
@@ -301,20 +306,10 @@ def _and_others(groups: _Groups, found: Ends, rows: Array, some: NDArray[np.bool
     return result[0], result[1]
 
 
-def _best_of(
-    groups: _Groups, price: Price, candidates: Ends, trust: Array | float = 1.0, doubt: Price | None = None
-) -> Ends:
-    """Return the best of min and max, the error of which counts `trust` times, and some candidates.
-
-    By what `doubt` tells, the errors of these may exceed their prices next to that of min and max.
-    """
+def _best_of(groups: _Groups, price: Price, candidates: Ends) -> Ends:
+    """Return the best of min and max and some candidates, shape (groups, 1)."""
     low, high = (np.concatenate(pair, axis=1) for pair in zip(groups.own, candidates, strict=True))
-    codes = groups.codes(low, high)
-    error = _errors(price, *codes)
-    error[:, 0] *= trust
-    if doubt is not None:
-        error += doubt(*codes)
-    best = np.argmin(error, axis=1)[:, None]
+    best = np.argmin(_errors(price, *groups.codes(low, high)), axis=1)[:, None]
     return np.take_along_axis(low, best, 1), np.take_along_axis(high, best, 1)
 
 

@@ -485,3 +485,48 @@ def test_from_a_histogram_never_1_percent_worse_than_minmax_on_uneven_data(seed,
         for i, x in enumerate(rows):
             worst = squared_error(x, minmax_range(x), grid, scheme)
             assert squared_error(x, Range(low[i], high[i]), grid, scheme) <= 1.01 * worst + 1e-25, (i, grid)
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+@pytest.mark.parametrize("grid", [INT2, INT4], ids=str)
+def test_values_piled_up_anywhere_in_a_bin_make_nothing_worse_than_minmax(grid, scheme):
+    """Bins without neighbours, each of which may be full at one spot."""
+    rng = np.random.default_rng(3)
+    lump, width = rng.uniform(-0.6, 0.5, (60, 2)), 2.0 ** rng.integers(-6, -2, (60, 1))
+    lump[:, 1] = lump[:, 0] + width[:, 0] * rng.integers(4, 9, 60)
+    unit = 2.0 ** rng.integers(-30, 30, (60, 1))
+    low = unit * np.column_stack([np.full(60, -1.0), lump, np.full(60, 2.5)])
+    wide = unit * width * [0, 1, 1, 0]
+    count = np.column_stack([np.ones(60), rng.integers(10**6, 10**8, (60, 2)), np.ones(60)]).astype(np.int64)
+    masses = Masses(low.ravel(), wide.ravel(), count.ravel(), np.arange(0, 241, 4))
+    found = SCHEMES[scheme](*ranges_of(masses, grid, scheme), grid, axis=0)
+    own = SCHEMES[scheme](low[:, 0], low[:, 3], grid, axis=0)
+    for share in np.linspace(0, 1, 9):
+        x = low + share * wide
+        error, worst = (
+            (count * (fake_quantize(x, params, dtype=float) - x) ** 2).sum(axis=1) for params in (found, own)
+        )
+        assert (error <= 1.01 * worst).all(), share
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_the_unit_of_the_data_changes_nothing(scheme):
+    """Times a power of two every step of the search is the same."""
+    rows = np.stack([np.resize(x, 1500) for _, x in uneven_data(9, 1500)])
+    calibrator = Calibrator("mse", INT4, scheme, axis=0, max_bins=64).observe(rows)
+    for power in (-60, 7):
+        scaled = np.ldexp(rows, power)
+        other = Calibrator("mse", INT4, scheme, axis=0, max_bins=64).observe(scaled)
+        np.testing.assert_array_equal(other.range(), np.ldexp(calibrator.range(), power))
+        found = mse_range(rows[:, :300], INT4, scheme, axis=0)
+        np.testing.assert_array_equal(
+            mse_range(scaled[:, :300], INT4, scheme, axis=0), np.ldexp(found, power)
+        )
+
+
+def test_more_groups_than_are_searched_at_once():
+    rows = np.random.default_rng(0).standard_normal((1000, 5))
+    found, counted = mse_range(rows, INT2, axis=0), Calibrator("mse", INT2, axis=0).observe(rows).range()
+    np.testing.assert_allclose(counted, found, rtol=1e-12)
+    for i in (0, 300, 999):
+        assert mse_range(rows[i], INT2) == (found.rmin[i], found.rmax[i])
