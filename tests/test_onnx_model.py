@@ -1312,6 +1312,7 @@ def test_matmul_gets_its_correction_behind_it():
     made = om.quantize(
         model, om.observe(model, [{"x": x}]), weights=INT4, parts="weights", bias_correction=True
     )
+    onnx.checker.check_model(made)  # nodes come after what they read
     error = outputs_of(made, {"x": x})[0] - x @ w
     np.testing.assert_allclose(error.mean(axis=0), 0, atol=1e-4)
 

@@ -247,7 +247,7 @@ def _progress(things: Iterable[Any]) -> Iterator[Any]:
     except ModuleNotFoundError:
         return iter(things)
     disable = True if sys.stderr is None else None  # None: shown on a terminal alone
-    bar: Iterator[Any] = iter(tqdm(things, disable=disable, file=sys.stderr, leave=False))
+    bar: Iterator[Any] = iter(tqdm(things, disable=disable, leave=False))
     return bar
 
 
