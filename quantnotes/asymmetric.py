@@ -20,7 +20,7 @@ from quantnotes.mapping import MIN_SCALE, QuantParams
 Array = NDArray[Any]
 
 # The largest finite values, less half an ulp: S may be rounded up.
-_MOST32, _MOST64 = (float(np.finfo(dtype).max) * (1 - np.finfo(dtype).epsneg) for dtype in ("f4", "f8"))
+_MOST32, _MOST64 = (float(f.max) * (1 - float(f.epsneg)) for f in map(np.finfo, ("f4", "f8")))
 
 
 def checked_ends(rmin: ArrayLike, rmax: ArrayLike, granularity: Granularity) -> tuple[Array, Array]:

@@ -459,7 +459,8 @@ def rotate(x: ArrayLike, seed: int | None = None, inverse: bool = False) -> Arra
     Notes
     -----
     The matrix is the Kronecker product of small ones, and the data are multiplied with these, one axis
-    each: a value costs their orders added up (44 products for n = 384 = 12 * 32), not n.
+    each: a value costs their orders added up (44 products for n = 384 = 12 * 32), not n. An infinity or NaN
+    reaches all values of its row.
 
     Examples
     --------
@@ -481,7 +482,8 @@ def rotate(x: ArrayLike, seed: int | None = None, inverse: bool = False) -> Arra
     for i, order in enumerate(orders):
         h = _small_hadamard(order).astype(y.dtype) / y.dtype.type(math.sqrt(order))
         axis = i - len(orders)
-        y = np.moveaxis(np.moveaxis(y, axis, -1) @ (h.T if inverse else h), -1, axis)
+        with np.errstate(over="ignore", invalid="ignore"):
+            y = np.moveaxis(np.moveaxis(y, axis, -1) @ (h.T if inverse else h), -1, axis)
     y = y.reshape(array.shape)
     if signs is not None and inverse:
         y = y * signs

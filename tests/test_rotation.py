@@ -167,3 +167,15 @@ def test_nothing_passes_a_curve(before):
 def test_refusals(call, kind, message):
     with pytest.raises(kind, match=message):
         call()
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+@pytest.mark.parametrize("seed", [None, 0])
+@pytest.mark.parametrize("inverse", [False, True])
+def test_what_is_not_finite_reaches_its_row_alone(dtype, seed, inverse):
+    most = np.finfo(dtype).max
+    for odd in ([np.inf, np.inf, 0, 0], [np.inf, -np.inf, 0, 1], [np.nan, 0, 0, 0], [most] * 4):
+        found = rotate(np.array([odd, [1, 2, 3, 4]], dtype), seed, inverse)
+        assert np.isfinite(found[1]).all()
+        if odd[0] != most:
+            assert not np.isfinite(found[0]).any()

@@ -163,3 +163,14 @@ def test_a_mask_is_kept_to_half_a_step():
     params = symmetric_params(lowest, 1.0)
     assert params.scale == pytest.approx(-lowest / 128, rel=1e-6)
     assert fake_quantize(np.float32([lowest, 1.0]), params) == pytest.approx([lowest, 0.0], rel=1e-6)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("grid", [IntGrid(0, 1), IntGrid.of(4), INT8, UINT8])
+@pytest.mark.parametrize("below", [0, 1, 2, 3, 1000])
+def test_just_below_the_largest_float_the_scale_is_the_exact_one(dtype, grid, below):
+    largest = float(np.finfo(dtype).max)
+    step = 2.0**971 if dtype == np.float64 else 2.0**75  # between float64 numbers there
+    for end in (largest - below * step, largest * (1 - 2.0**-24) - below * step):
+        assert symmetric_params(0.0, end, grid).scale == reference.symmetric_params(0.0, end, grid)
+        assert asymmetric_params(0.0, end, grid).scale == reference.asymmetric_params(0.0, end, grid)[0]
