@@ -1834,7 +1834,7 @@ def test_what_has_no_codes_is_told(tmp_path, capsys):
     np.savez(tmp_path / "data.npz", x=RNG.normal(size=(16, 3)))
     words = ["quantize", tmp_path / "model.onnx", tmp_path / "data.npz", "-o", tmp_path / "int8.onnx"]
     assert command(*words) == 0
-    assert "always in float: 1 RNN, 2 MatMul in a subgraph" in capsys.readouterr().out
+    assert "always computed in float: 1 RNN, 2 MatMul in a subgraph" in capsys.readouterr().out
     assert command(*words, "--json", "--outputs", "y", "--auto", "1") == 0
     facts = json.loads(capsys.readouterr().out)
     assert facts["no_codes"] == {"RNN": 1, "MatMul in a subgraph": 2}

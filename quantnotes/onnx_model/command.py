@@ -365,7 +365,7 @@ def _quantize(options: argparse.Namespace) -> None:
     if kept:
         print(f"in float {in_float} of {layers} layers: {', '.join(kept)}")
     if left:
-        print(f"always in float: {', '.join(f'{n} {kind}' for kind, n in left.items())}")
+        print(f"always computed in float: {', '.join(f'{n} {kind}' for kind, n in left.items())}")
 
 
 def _report(options: argparse.Namespace) -> None:
