@@ -479,8 +479,8 @@ def test_a_file_of_a_folder_that_cannot_be_opened_has_failed(tmp_path):
     (tmp_path / "bad.npy").write_bytes(b"no array")
     found = compare(tmp_path, bits=8)
     assert list(found.comparisons) == ["good.npy: good"]
-    assert found.failed == found.skipped.keys()
-    assert "failed bad.npy: " in str(found) or "bad.npy" in str(found)
+    assert found.failed == found.skipped.keys() == {"bad.npy"}
+    assert "\nfailed bad.npy: bad.npy cannot be read: it is no NumPy file" in str(found)
     assert str(survey.Survey({}, {"ids": "is empty"})) == "no tensor to compare\n\nskipped ids: is empty"
 
 

@@ -150,6 +150,9 @@ def test_the_recommendation_in_full():
         "output axis costs nothing at run time; for an activation, a scale for each token is taken while the "
         "network runs."
     ]
+    assert compare([0.0, 0.0], formats.E4M3).recommendation == (
+        "8 bits: E4M3, symmetric, minmax; every value is exact."
+    )
     assert compare([0.0, 0.0], bits=8).recommendation == "8 bits: symmetric, minmax; every value is exact."
 
 
@@ -571,6 +574,21 @@ def test_missing_packages_are_named(checkpoint, monkeypatch, capsys):
     assert "quantnotes[cli]" in capsys.readouterr().err
 
 
+def test_a_missing_package_for_onnx_is_named(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    wanted = 'an .onnx file needs the package onnx: pip install "quantnotes[onnx]"'
+    with pytest.raises(ModuleNotFoundError, match=re.escape(wanted)):
+        compare(tmp_path / "m.onnx")
+
+
+@pytest.mark.parametrize("version", [(1, 0), (2, 0), (3, 0)])
+def test_every_version_of_numpy_files(version, tmp_path):
+    with (tmp_path / "x.npy").open("wb") as file:
+        np.lib.format.write_array(file, GELU, version=version)
+    with open_tensors(tmp_path / "x.npy") as (stored,):
+        np.testing.assert_array_equal(stored.read(), GELU)
+
+
 def test_bfloat16_without_its_package_is_skipped(checkpoint, monkeypatch):
     monkeypatch.setitem(sys.modules, "ml_dtypes", None)
     assert "quantnotes[cli]" in compare(checkpoint, bits=8).skipped["bf16"]
@@ -729,12 +747,25 @@ def test_onnx(tmp_path):
         with open_tensors(tmp_path / name) as stored:
             found = {each.name: each for each in stored}
             assert set(found) == {*tensors, "c"}
+            assert {n: each.shape for n, each in found.items() if n != "c"} == {
+                n: x.shape for n, x in tensors.items()
+            }
             assert found["linear"].role.channel_axis == 1
             assert found["gemm"].role.channel_axis == 0
             np.testing.assert_array_equal(found["linear"].read(), WEIGHT.T)
             np.testing.assert_array_equal(found["half"].read(), tensors["half"])
             with pytest.raises(ValueError, match="holds INT64"):
                 found["ids"].read()
+    model = onnx.load(tmp_path / "e.onnx", load_external_data=False)
+    del model.graph.initializer[1:]
+    (first,) = model.graph.initializer
+    kept = [entry for entry in first.external_data if entry.key == "location"]
+    del first.external_data[:]
+    first.external_data.extend(kept)  # no offset and no length: the whole file
+    (tmp_path / "bare.onnx").write_bytes(model.SerializeToString())
+    (tmp_path / "e.data").write_bytes(np.ascontiguousarray(WEIGHT.T).tobytes())
+    with open_tensors(tmp_path / "bare.onnx") as stored:
+        np.testing.assert_array_equal(stored[0].read(), WEIGHT.T)
     (tmp_path / "e.data").write_bytes(b"short")
     with open_tensors(tmp_path / "e.onnx") as stored, pytest.raises(ValueError, match="ends before"):
         stored[0].read()

@@ -201,7 +201,9 @@ def _survey(
         for outcome in outcomes(source, bits, role, channel_axis, wanted):
             if not outcome.tensor and len(sources) == 1:
                 raise ValueError(outcome.why)
-            name = f"{source.label}: {outcome.tensor}" if several else outcome.tensor or source.label
+            name = outcome.tensor or source.label
+            if several and outcome.tensor:
+                name = f"{source.label}: {name}"
             if outcome.found is not None:
                 comparisons[name] = outcome.found
                 continue
