@@ -506,8 +506,13 @@ def test_a_first_look_does_not_decide(axis, dtype):
 @pytest.mark.parametrize("values", [[], [1.0, 2.0], [0.5, 1.0, 2.0, 4.0]], ids=["empty", "exact", "bins"])
 @pytest.mark.parametrize(
     "twin_of",
-    [copy.copy, copy.deepcopy, lambda h: pickle.loads(pickle.dumps(h))],
-    ids=["copy", "deepcopy", "pickle"],
+    [
+        copy.copy,
+        copy.deepcopy,
+        lambda h: pickle.loads(pickle.dumps(h)),
+        lambda h: Histogram.from_arrays(h.to_arrays()),
+    ],
+    ids=["copy", "deepcopy", "pickle", "arrays"],
 )
 def test_a_copy_is_equal_and_apart(values, twin_of):
     h = histogram_of(values, 3)
