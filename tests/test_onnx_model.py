@@ -2143,6 +2143,20 @@ def test_auto_warns_where_it_gains_little(kept, share, warned, files, monkeypatc
     assert (f"in float {len(kept)} of 3 layers" in printed.out) == bool(kept)
 
 
+def test_auto_writes_no_file_where_all_layers_would_stay_in_float(files, monkeypatch, capsys):
+    """And says what share of the decisions one row is."""
+    layers = [layer.name for layer in Graph.of(onnx.load(files / "model.onnx")).layers()]
+    monkeypatch.setattr("quantnotes.onnx_model.command.keep_float_for", lambda *_, **__: layers)
+    x = np.concatenate([batch["x"] for batch in batches()])
+    np.savez(files / "eight.npz", x=x[:8])
+    words = ["quantize", files / "model.onnx", files / "eight.npz", "-o", files / "x.onnx", "--auto", "0.5"]
+    assert command(*words) == 2
+    printed = capsys.readouterr()
+    assert "of 8 rows, one is 12.5 %; take more rows" in printed.err
+    assert printed.err.count("\n") == 1
+    assert not (files / "x.onnx").exists()
+
+
 def test_help_names_all_commands_and_the_batch(capsys):
     assert command("--help") == 0
     printed = capsys.readouterr().out

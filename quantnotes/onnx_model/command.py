@@ -309,6 +309,17 @@ def _blame(options: argparse.Namespace) -> None:
             print(json.dumps(found.to_dicts(), indent=1) if options.json else found)
 
 
+def _check_kept(options: argparse.Namespace, kept: Sequence[str], batches: Sequence[Batch]) -> None:
+    """Raise ValueError if no layer would have codes, and say what step the rows of the data allow."""
+    if chosen_layers(folded_graph(options.model), kept):
+        return
+    rows = sum(max((len(x) for x in map(np.atleast_1d, batch.values())), default=1) for batch in batches)
+    raise ValueError(
+        f"--auto {options.auto:g} wants all layers in float, so no file is written: of {rows} rows, one is "
+        f"{100 / rows:.3g} %; take more rows, or --auto with more percent"
+    )
+
+
 def _quantize(options: argparse.Namespace) -> None:
     _check_folder(options.output)
     batches = read_batches(options.model, options.data, options.batch)
@@ -325,6 +336,7 @@ def _quantize(options: argparse.Namespace) -> None:
             progress=_layers,
             **choices,
         )
+        _check_kept(options, kept, batches)
     made = quantize(options.model, seen, keep_float=kept, **choices)
     Path(options.output).write_bytes(made.SerializeToString())
     found = report(options.model, made, batches, outputs=options.outputs)
