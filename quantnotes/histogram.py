@@ -21,6 +21,7 @@ from quantnotes import kernels
 from quantnotes.checks import NanPolicy, as_int, as_real, check_nan_policy, compute_type, nan_error
 from quantnotes.granularity import Axis, BlockSize, Granularity
 from quantnotes.kernels import Bins
+from quantnotes.kernels.parts import PART
 from quantnotes.ranges import MAX_BINS
 
 Array = NDArray[Any]
@@ -374,11 +375,13 @@ def count(
 
 
 def _counted(
-    x: Array, axis: int | None, max_bins: int, exact: Array, nan: NanPolicy, whole: Array, **size: int
+    x: Array, axis: int | None, max_bins: int, exact: Array, nan: NanPolicy, whole: Array, size: int = PART
 ) -> Stack:
     """Count the groups along an axis, part by part. An error counts the NaN of the whole batch."""
+    if x.size <= size:
+        return _count_part(x, axis, max_bins, exact, nan, whole)
     total = Stack.empty(exact.size, max_bins)
-    for part, place in kernels.parts(x, **size):
+    for part, place in kernels.parts(x, size):
         cut = slice(None) if axis is None else place[axis]
         still = exact[cut] & total.exact[cut] if max_bins else exact[cut]
         stack = _count_part(part, axis, max_bins, still, nan, whole)
@@ -452,7 +455,8 @@ def _count_rows(rows: Array, max_bins: int) -> Stack:
 
 
 def _ends_alone(n: Array, low: Array, high: Array) -> Stack:
-    return replace(NO_GROUPS, n=n, bins=NO_GROUPS.bins._replace(low=low, high=high))
+    bins = NO_GROUPS.bins._replace(low=low, high=high)
+    return Stack(0, n, NO_GROUPS.exact, NO_GROUPS.points, bins)
 
 
 NO_GROUPS = Stack.empty(0, 0)  # such as a Calibrator has before the first batch
