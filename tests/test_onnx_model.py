@@ -559,8 +559,8 @@ def test_observations_are_equal_if_everything_in_them_is():
     more, counted, averaged, known = (made() for _ in range(4))
     more.batches += 1
     counted._count("relu", np.ones(1))
-    averaged._sums["x"][0] += 1
-    del known._sums["x"]
+    averaged._sums["x", 1][0] += 1
+    del known._sums["x", 1]
     for other in (more, counted, averaged, known):
         assert other != made()
         assert made() != other
@@ -1315,6 +1315,32 @@ def test_matmul_gets_its_correction_behind_it():
     onnx.checker.check_model(made)  # nodes come after what they read
     error = outputs_of(made, {"x": x})[0] - x @ w
     np.testing.assert_allclose(error.mean(axis=0), 0, atol=1e-4)
+
+
+@pytest.mark.parametrize("width", [4, 5])
+@pytest.mark.parametrize("kinds", [("Conv", "MatMul"), ("MatMul", "Conv")])
+def test_two_layers_may_read_one_tensor_along_two_axes(width, kinds, tmp_path):
+    """A Conv's channels are axis 1, a MatMul's the last: each is corrected by the means of its own."""
+    weights = {"Conv": RNG.normal(size=(8, 4, 1, 1)), "MatMul": RNG.normal(size=(width, 6))}
+    model = model_of(
+        [node(kind, f"x w{kind}", f"y{kind}") for kind in kinds],
+        {f"w{kind}": weight for kind, weight in weights.items()},
+        {"x": ["n", 4, 7, width]},
+        ["yConv", "yMatMul"],
+    )
+    x = RNG.normal(size=(50, 4, 7, width)) + RNG.normal(size=(4, 1, 1)) + 3 * RNG.normal(size=width)
+    batch = {"x": x.astype(np.float32)}
+    halves = [{"x": part} for part in np.split(batch["x"], 2)]
+    seen = om.observe(model, halves[:1]).merge(om.observe(model, halves[1:]))
+    seen.save(tmp_path / "seen.npz")
+    seen = om.Observation.load(tmp_path / "seen.npz")
+    np.testing.assert_allclose(seen.mean("x", 1), x.mean(axis=(0, 2, 3)), rtol=1e-5)
+    np.testing.assert_allclose(seen.mean("x", -1), x.mean(axis=(0, 1, 2)), rtol=1e-5)
+    made = om.quantize(model, seen, weights=INT4, parts="weights", bias_correction=True)
+    for got, wanted, axes in zip(
+        outputs_of(made, batch), outputs_of(model, batch), ((0, 2, 3), (0, 1, 2)), strict=True
+    ):
+        np.testing.assert_allclose((got - wanted).mean(axis=axes), 0, atol=1e-4)
 
 
 # --- what the next node cannot see --------------------------------------------------------------------------

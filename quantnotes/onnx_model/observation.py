@@ -49,7 +49,8 @@ class Observation:
     def __init__(self) -> None:
         self.histograms: dict[str, Histogram] = {}
         self.batches = 0
-        self._sums: dict[str, Array] = {}  # of each channel, axis 1 or the last; with the count at the end
+        # By tensor and axis, 1 or -1: the sum of each channel, and the count at the end.
+        self._sums: dict[tuple[str, int], Array] = {}
         self._chosen: dict[tuple[Any, ...], Range] = {}  # what `ranges` has found
 
     def _count(self, name: str, values: Array) -> None:
@@ -57,17 +58,22 @@ class Observation:
         self._chosen.clear()
         self.histograms.setdefault(name, Histogram()).update(values)
 
-    def _add_channels(self, name: str, x: Array, channel_axis: int | None) -> None:
+    def _add_channels(self, name: str, x: Array, axis: int) -> None:
         """Add up the channels of a tensor in one batch."""
-        if channel_axis is not None:
-            others = tuple(i for i in range(x.ndim) if i != channel_axis % x.ndim)
-            new = np.append(x.sum(axis=others, dtype=np.float64), x.size / x.shape[channel_axis])
-            self._sums[name] = self._sums.get(name, 0) + new
+        others = tuple(i for i in range(x.ndim) if i != axis % x.ndim)
+        new = np.append(x.sum(axis=others, dtype=np.float64), x.size / x.shape[axis])
+        self._sums[name, axis] = self._sums.get((name, axis), 0) + new
 
-    def mean(self, name: str) -> Array | None:
-        """Return the mean of each channel of a layer's input: float64, shape (channels,); None if unknown."""
-        total = self._sums.get(name)
-        return None if total is None else total[:-1] / total[-1]
+    def mean(self, name: str, axis: int | None = None) -> Array | None:
+        """Return the mean of each channel of a layer's input: float64, shape (channels,); None if unknown.
+
+        The axis of the channels is 1 for a Conv and -1 for other layers; by default the one that is known.
+        """
+        for place in (1, -1) if axis is None else (axis,):
+            if (name, place) in self._sums:
+                total = self._sums[name, place]
+                return np.asarray(total[:-1] / total[-1])
+        return None
 
     def merge(self, other: Observation) -> Observation:
         """Take in what another one has seen of the same model, and leave that as it is.
@@ -91,8 +97,8 @@ class Observation:
         self._chosen.clear()
         for name, histogram in other.histograms.items():
             self.histograms[name] = self.histograms.get(name, Histogram(histogram.max_bins)) | histogram
-        for name, total in other._sums.items():
-            self._sums[name] = self._sums.get(name, 0) + total
+        for place, total in other._sums.items():
+            self._sums[place] = self._sums.get(place, 0) + total
         self.batches += other.batches
         return self
 
@@ -102,8 +108,7 @@ class Observation:
         names = list(self.histograms)
         for i, name in enumerate(names):
             arrays |= {f"h{i}_{part}": value for part, value in self.histograms[name].to_arrays().items()}
-            if name in self._sums:
-                arrays[f"s{i}"] = self._sums[name]
+            arrays |= {f"s{i}_{axis}": total for (of, axis), total in self._sums.items() if of == name}
         head = json.dumps({"names": names, "batches": self.batches})
         with Path(path).open("wb") as file:
             np.savez_compressed(file, head=np.array(head), **arrays)
@@ -127,8 +132,9 @@ class Observation:
                         key.removeprefix(start): file[key] for key in file.files if key.startswith(start)
                     }
                     made.histograms[name] = Histogram.from_arrays(parts)
-                    if f"s{i}" in file.files:
-                        made._sums[name] = file[f"s{i}"]
+                    for axis in (1, -1):
+                        if f"s{i}_{axis}" in file.files:
+                            made._sums[name, axis] = file[f"s{i}_{axis}"]
                 made.batches = int(head["batches"])
         except (OSError, KeyError, TypeError, ValueError) as error:
             raise ValueError(f"{os.fspath(path)} holds no observation: {error}") from error
@@ -141,7 +147,7 @@ class Observation:
             self.batches == other.batches
             and self.histograms == other.histograms
             and self._sums.keys() == other._sums.keys()
-            and all(np.array_equal(x, other._sums[name]) for name, x in self._sums.items())
+            and all(np.array_equal(x, other._sums[place]) for place, x in self._sums.items())
         )
 
     def __repr__(self) -> str:
@@ -204,7 +210,8 @@ def observe(model: Model, batches: Iterable[Batch], *, progress: Any = iter) -> 
                     f"{bad} of {x.size} values of the tensor {name} are NaN or infinite in batch "
                     f"{observation.batches}, counted from 0: leave such inputs out"
                 )
-            observation._add_channels(name, x, tensors[name])
+            for axis in tensors[name]:
+                observation._add_channels(name, x, axis)
             if x.size + held[name] < _TOGETHER:
                 waiting[name].append(x.flatten())  # a copy: the caller may write to the batch
                 held[name] += x.size
@@ -218,14 +225,19 @@ def observe(model: Model, batches: Iterable[Batch], *, progress: Any = iter) -> 
     return observation
 
 
-def observed_tensors(graph: Graph) -> dict[str, int | None]:
-    """Return what goes into and comes out of each layer, with the axis of the channels that go in."""
-    tensors: dict[str, int | None] = {}
+def observed_tensors(graph: Graph) -> dict[str, set[int]]:
+    """Return what goes into and comes out of each layer, with the axes of the channels that go in."""
+    tensors: dict[str, set[int]] = {}
     consumers = graph.consumers()
     for layer in graph.layers():
-        tensors[layer.input[0]] = 1 if layer.op_type == "Conv" else -1
-        tensors.setdefault(output_of(layer, consumers, graph), None)
+        tensors.setdefault(layer.input[0], set()).add(axis_of_channels(layer))
+        tensors.setdefault(output_of(layer, consumers, graph), set())
     return tensors
+
+
+def axis_of_channels(layer: onnx.NodeProto) -> int:
+    """Return the axis of a layer's input that its weight's inputs belong to."""
+    return 1 if layer.op_type == "Conv" else -1
 
 
 def output_of(layer: onnx.NodeProto, consumers: dict[str, list[onnx.NodeProto]], graph: Graph) -> str:

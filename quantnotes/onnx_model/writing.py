@@ -27,7 +27,7 @@ from quantnotes.grid import INT8, UINT8, IntGrid
 from quantnotes.mapping import QuantParams, dequantize
 from quantnotes.mapping import quantize as quantize_array
 from quantnotes.onnx_model.graph import OPSET, Graph, Model, attribute, folded_graph, maker
-from quantnotes.onnx_model.observation import Observation, is_relu, output_of, ranges
+from quantnotes.onnx_model.observation import Observation, axis_of_channels, is_relu, output_of, ranges
 from quantnotes.ranges import Range
 
 Array = NDArray[Any]
@@ -460,7 +460,8 @@ class _Writer:
         self, layer: onnx.NodeProto, axis: int, source: str, weight: Array, w: QuantParams
     ) -> Array:
         """Return what the rounded weight adds to each output in the mean, on the mean input."""
-        mean = None if self.observation is None else self.observation.mean(source)
+        seen = self.observation
+        mean = None if seen is None else seen.mean(source, axis_of_channels(layer))
         if mean is None:
             raise ValueError(f"bias_correction needs the mean input of {layer.name}, which was not observed")
         error = dequantize(quantize_array(weight, w), w, dtype=np.float64) - weight
