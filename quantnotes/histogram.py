@@ -63,7 +63,7 @@ class Points(NamedTuple):
 
     @classmethod
     def none(cls, groups: int) -> Points:
-        return cls(np.zeros(0), np.zeros(0, np.int64), np.zeros(groups + 1, np.int64))
+        return cls(np.zeros(0), np.zeros(0, np.int64), np.zeros(groups + 1, np.intp))
 
     @classmethod
     def of_rows(cls, rows: Array) -> Points:
@@ -667,7 +667,8 @@ class Histogram:
         """
         stack = self._stack
         head = {"max_bins": np.array(stack.max_bins, np.int64), "n": stack.n, "exact": stack.exact}
-        parts = {"points": stack.points._asdict(), "bins": stack.bins._asdict()}
+        points = stack.points._replace(starts=stack.points.starts.astype(np.int64))  # on 32 bits too
+        parts = {"points": points._asdict(), "bins": stack.bins._asdict()}
         return head | {f"{part}_{name}": x for part, named in parts.items() for name, x in named.items()}
 
     @classmethod
@@ -686,6 +687,7 @@ class Histogram:
             if any(new[name].dtype != x.dtype or new[name].ndim != x.ndim for name, x in old.items()):
                 raise ValueError("an array has another type")
             points = Points(**{name: new[f"points_{name}"] for name in Points._fields})
+            points = points._replace(starts=points.starts.astype(np.intp))
             bins = Bins(**{name: new[f"bins_{name}"] for name in Bins._fields})
             counted = int(points.weights.sum()) + int(bins.counts.sum())
             if new["n"].shape != (1,) or int(new["n"][0]) != counted or (new["bins_counts"] < 0).any():
