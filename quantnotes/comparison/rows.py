@@ -11,7 +11,7 @@ import csv
 import io
 import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,13 +34,6 @@ def plain(text: str) -> str:
 COLUMNS = (
     *("tensor", "values", "bits", "symmetric min-max", "recommended", "scales", "SQNR, dB", "S", "Z"),
     *("thin tail", "finer scales"),
-)
-RECORD = (
-    *("file", "tensor", "shape", "values", "bits", "scheme", "method"),
-    *("axis", "block_size", "qmin", "qmax"),
-    *("scale", "zero_point"),
-    *("sqnr_db", "minmax_sqnr_db", "bits_per_value"),
-    *("clipped", "codes_used", "thin_tail"),
 )
 
 
@@ -94,16 +87,31 @@ class Row:
 
     def record(self) -> dict[str, Any]:
         """Return the row for machines: numbers, lists, strings, and None for a ratio that is infinite."""
-        best, tail = self.best, self.found.tail
-        params, ledger = best.params, best.ledger
-        values = (
-            *(self.file, self.tensor, list(self.shape), tail.total, self.bits, best.scheme, best.method),
-            *(params.axis, params.block_size, params.grid.qmin, params.grid.qmax),
-            *(np.asarray(params.scale).tolist(), np.asarray(params.zero_point).tolist()),
-            *(_finite(self.sqnr), _finite(self.plain_sqnr), best.bits_per_value),
-            *(ledger.clipped_low + ledger.clipped_high, ledger.codes_used, tail.count if tail.thin else 0),
-        )
-        return dict(zip(RECORD, values, strict=True))
+        best = self.best
+        return {name: value(self, best) for name, value in RECORD.items()}
+
+
+RECORD: dict[str, Callable[[Row, Trial], Any]] = {  # of a row and its best trial
+    "file": lambda row, best: row.file,
+    "tensor": lambda row, best: row.tensor,
+    "shape": lambda row, best: list(row.shape),
+    "values": lambda row, best: row.found.tail.total,
+    "bits": lambda row, best: row.bits,
+    "scheme": lambda row, best: best.scheme,
+    "method": lambda row, best: best.method,
+    "axis": lambda row, best: best.params.axis,
+    "block_size": lambda row, best: best.params.block_size,
+    "qmin": lambda row, best: best.params.grid.qmin,
+    "qmax": lambda row, best: best.params.grid.qmax,
+    "scale": lambda row, best: np.asarray(best.params.scale).tolist(),
+    "zero_point": lambda row, best: np.asarray(best.params.zero_point).tolist(),
+    "sqnr_db": lambda row, best: _finite(best.ledger.sqnr_db),
+    "minmax_sqnr_db": lambda row, best: _finite(row.plain_sqnr),
+    "bits_per_value": lambda row, best: best.bits_per_value,
+    "clipped": lambda row, best: best.ledger.clipped_low + best.ledger.clipped_high,
+    "codes_used": lambda row, best: best.ledger.codes_used,
+    "thin_tail": lambda row, best: row.found.tail.count if row.found.tail.thin else 0,
+}
 
 
 def rows_of(file: str, tensor: str, shape: tuple[int, ...], found: Comparison) -> list[Row]:
@@ -177,7 +185,7 @@ class CsvWriter:
 
     def head(self) -> str:
         """Return the heading."""
-        return _csv_line(RECORD)
+        return _csv_line(list(RECORD))
 
     def row(self, row: Row) -> str:
         """Return the line of a row."""
