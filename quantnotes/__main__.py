@@ -36,12 +36,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         With 2 if the command or its arguments are wrong, with 0 after the ``--help`` of a command.
     """
     given = sys.argv[1:] if arguments is None else list(arguments)
-    if given[:1] in (["-h"], ["--help"]):
+    first = given[0] if given else ""
+    if first in ("-h", "--help"):
         print(HELP, end="")
         return 0
-    if given[:1] != ["compare"] and not "".join(given[:1]).startswith("-"):
-        if given and given[0] in OF_MODELS:
-            return _of_models(given)
+    if first in OF_MODELS:
+        return _of_models(given)
+    if first != "compare" and not first.startswith("-"):
         print(HELP, file=sys.stderr)
         print("quantnotes: no command", *map(repr, given[:1]), file=sys.stderr)
         raise SystemExit(2)
