@@ -1870,6 +1870,9 @@ def test_what_has_no_codes_is_told(tmp_path, capsys):
     made = onnx.load(tmp_path / "int8.onnx")
     assert {TensorProto.INT8, TensorProto.UINT16} <= {t.data_type for t in made.graph.initializer}
     assert ops(made).count("DequantizeLinear") == 4
+    assert command(*words, "--recurrent-weights", "--keep-float", "rnn") == 0
+    assert "in float 0 of 1 layers: rnn" in capsys.readouterr().out
+    assert ops(onnx.load(tmp_path / "int8.onnx")).count("DequantizeLinear") == 2
 
 
 def test_layers_that_all_lie_in_branches():

@@ -435,17 +435,15 @@ def describe_files(model: onnx.ModelProto, quantized: onnx.ModelProto) -> str:
         max((o.version for o in m.opset_import if o.domain in STANDARD), default=0)
         for m in (quantized, model)
     )
-    parts = [f"{_megabytes(size)} of {_megabytes(before)} ({size / before:.0%})", f"opset {opset}"]
+    text = f"{_megabytes(size)} of {_megabytes(before)} ({size / before:.0%}), opset {opset}"
     if opset != old:
-        parts[1] += f" instead of {old}"
+        text += f" instead of {old}"
     scales = ("QuantizeLinear", "DequantizeLinear")
     found = Graph.of(read(quantized), 1).float_bytes()
     large = [
         f"{kind} {_megabytes(n)}" for kind, n in found.items() if kind not in scales and n >= _MUCH * size
     ]
-    return "; ".join([", ".join(parts), f"weights in float: {', '.join(large)}" if large else ""]).rstrip(
-        "; "
-    )
+    return f"{text}; weights in float: {', '.join(large)}" if large else text
 
 
 def _megabytes(count: int) -> str:
@@ -504,33 +502,26 @@ def report(
         count += 1
     if not count:
         raise ValueError("there are no batches to compare on")
-    ends = tuple(
-        TensorReport(
-            n,
-            found[n].sqnr_db,
-            found[n].cosine,
-            found[n].agreement,
-            output_of_scores[n],
-            found[n].constant,
-            made_by.get(n),
-        )
-        for n in scores
-    )
-    rest = [
-        TensorReport(n, found[n].sqnr_db, found[n].cosine, layer=made_by.get(n))
-        for n in names
-        if n not in scores
-    ]
-    files = describe_files(read(model), other)
-    return Report(ends, tuple(sorted(rest, key=lambda row: row.sqnr_db)), files)
+
+    def row(name: str) -> TensorReport:
+        each, output = found[name], output_of_scores[name] if name in scores else None
+        ratios = each.sqnr_db, each.cosine, each.agreement
+        return TensorReport(name, *ratios, output, each.constant, made_by.get(name))
+
+    rest = sorted((row(name) for name in names if name not in scores), key=lambda row: row.sqnr_db)
+    return Report(tuple(map(row, scores)), tuple(rest), describe_files(read(model), other))
+
+
+def rows_in(batch: Batch) -> int:
+    """Return how many rows a batch has: the most of its inputs, 1 where all are single numbers."""
+    return max((len(x) for x in map(np.asarray, batch.values()) if x.ndim), default=1)
 
 
 def first_rows(batches: Sequence[Batch], rows: int = _ROWS) -> Sequence[Batch]:
     """Return as many of the first batches as have so many rows together, or all."""
     count = total = 0
     while count < len(batches) and total < rows:
-        shapes = [np.shape(x) for x in batches[count].values()]
-        total += max((shape[0] for shape in shapes if shape), default=1)
+        total += rows_in(batches[count])
         count += 1
     return batches[:count]
 

@@ -31,6 +31,7 @@ from quantnotes.onnx_model.blame import (
     keep_float_for,
     layers_alone,
     report,
+    rows_in,
 )
 from quantnotes.onnx_model.graph import Batch, Graph, folded_graph, read, session
 from quantnotes.onnx_model.observation import Observation, observe
@@ -309,17 +310,6 @@ def _blame(options: argparse.Namespace) -> None:
             print(json.dumps(found.to_dicts(), indent=1) if options.json else found)
 
 
-def _check_kept(options: argparse.Namespace, kept: Sequence[str], batches: Sequence[Batch]) -> None:
-    """Raise ValueError if no layer would have codes, and say what step the rows of the data allow."""
-    if chosen_layers(folded_graph(options.model), kept):
-        return
-    rows = sum(max((len(x) for x in map(np.atleast_1d, batch.values())), default=1) for batch in batches)
-    raise ValueError(
-        f"--auto {options.auto:g} wants all layers in float, so no file is written: of {rows} rows, one is "
-        f"{100 / rows:.3g} %; take more rows, or --auto with more percent"
-    )
-
-
 def _quantize(options: argparse.Namespace) -> None:
     _check_folder(options.output)
     batches = read_batches(options.model, options.data, options.batch)
@@ -336,14 +326,20 @@ def _quantize(options: argparse.Namespace) -> None:
             progress=_layers,
             **choices,
         )
-        _check_kept(options, kept, batches)
+    graph = folded_graph(options.model)
+    layers, stored = len(graph.layers()), graph.recurrent() if options.recurrent_weights else []
+    in_float = layers - len(chosen_layers(graph, kept, stored))
+    if options.auto is not None and in_float == layers:
+        rows = sum(map(rows_in, batches))
+        raise ValueError(
+            f"--auto {options.auto:g} wants all layers in float, so no file is written: of {rows} rows, one "
+            f"is {100 / rows:.3g} %; take more rows, or --auto with more percent"
+        )
     made = quantize(options.model, seen, keep_float=kept, **choices)
     Path(options.output).write_bytes(made.SerializeToString())
     found = report(options.model, made, batches, outputs=options.outputs)
     size, before = made.ByteSize(), read(options.model).ByteSize()  # with data that lie beside it
-    graph = folded_graph(options.model)
-    left, layers = Counter(graph.in_float()), len(graph.layers())
-    in_float = layers - len(chosen_layers(graph, kept))
+    left = Counter(graph.in_float())
     if (
         options.auto is not None
         and in_float
@@ -355,18 +351,18 @@ def _quantize(options: argparse.Namespace) -> None:
             "which layers cost most",
             file=sys.stderr,
         )
-    facts = {
-        "agreement": found.agreement,
-        "sqnr_db": found.sqnr_db if math.isfinite(found.sqnr_db) else None,  # JSON has no infinity
-        "keep_float": kept,
-        "layers": layers,
-        "layers_in_float": in_float,
-        "no_codes": dict(left),
-        "bytes": size,
-        "bytes_before": before,
-        "float_bytes": Graph.of(read(made)).float_bytes(),
-    }
     if options.json:
+        facts = {
+            "agreement": found.agreement,
+            "sqnr_db": found.sqnr_db if math.isfinite(found.sqnr_db) else None,  # JSON has no infinity
+            "keep_float": kept,
+            "layers": layers,
+            "layers_in_float": in_float,
+            "no_codes": dict(left),
+            "bytes": size,
+            "bytes_before": before,
+            "float_bytes": Graph.of(read(made)).float_bytes(),
+        }
         print(json.dumps(facts, indent=1))
         return
     print(f"{options.output}: {found.files}")

@@ -9,7 +9,7 @@ layers, and formats below 8 bits but INT4.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any, Literal
@@ -17,7 +17,7 @@ from typing import Any, Literal
 import ml_dtypes
 import numpy as np
 import onnx
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from onnx import helper
 
 from quantnotes.calibration import choose_range, make_params
@@ -156,7 +156,7 @@ def quantize(
     plain = activations in (UINT8, INT8) and weights.codes > 16 and not isinstance(weights, Codebook)
     graph = folded_graph(model, OPSET if plain else _WIDE)
     stored = graph.recurrent() if recurrent_weights else []
-    chosen = chosen_layers(graph, keep_float, [node.name for node in stored])
+    chosen = chosen_layers(graph, keep_float, stored)
     writer = _Writer(graph, plan, observation, {layer.name for layer in chosen})
     if plan.parts != "weights" and plan.block_size is None:
         if observation is None:
@@ -191,9 +191,9 @@ def _check_plan(plan: _Plan) -> None:
 
 
 def chosen_layers(
-    graph: Graph, keep_float: Collection[str], others: Collection[str] = ()
+    graph: Graph, keep_float: Collection[str], others: Iterable[onnx.NodeProto] = ()
 ) -> list[onnx.NodeProto]:
-    """Return the layers to quantize; `others` are names that `keep_float` may have as well."""
+    """Return the layers to quantize; `keep_float` may name `others` as well."""
     if isinstance(keep_float, str):
         raise TypeError(f"keep_float must be a collection of names, got the string {keep_float!r}")
     graph.check_layers()
@@ -203,7 +203,7 @@ def chosen_layers(
         known |= names
         if not names & kept:
             layers.append(layer)
-    unknown = kept - known - set(others)
+    unknown = kept - known - {node.name for node in others}
     if anyway := unknown & {node.name for node in graph.nodes}:
         raise ValueError(f"keep_float names {', '.join(sorted(anyway))}, which stays in float anyway")
     if unknown:
@@ -335,17 +335,10 @@ class _Writer:
         )
         if x is not None and _are_integers(x, params) and len(layer.input) > 2 and layer.input[2]:
             params = _with_room(params, self.graph.constants[layer.input[2]], x)
-        codes = quantize_array(weight, params)
-        names = [
-            self._store(f"{layer.name}_weight_codes", _as_stored(codes, params.grid)),
-            self._store(f"{layer.name}_weight_scale", np.asarray(params.scale, np.float32)),
-            self._store(
-                f"{layer.name}_weight_zero_point", _as_stored(np.zeros(np.shape(params.scale)), params.grid)
-            ),
-        ]
         where = {"axis": params.axis, "block_size": params.block_size}
         options = {key: value for key, value in where.items() if value is not None}
-        layer.input[1] = self._decode(layer, f"{layer.name}_weight", names, options)
+        codes, stem = quantize_array(weight, params), f"{layer.name}_weight"
+        layer.input[1] = self._decode_stored(layer, stem, codes, params.scale, params.grid, options)
         return params, weight
 
     def store_recurrent(self, node: onnx.NodeProto) -> None:
@@ -359,12 +352,7 @@ class _Writer:
             params = make_params(bounds, INT8, "symmetric", axis=axes)
             rows = quantize_array(weight, params).reshape(-1, weight.shape[2])
             stem = f"{node.name}_{part}"
-            names = [
-                self._store(f"{stem}_codes", _as_stored(rows, INT8)),
-                self._store(f"{stem}_scale", np.asarray(params.scale, np.float32).ravel()),
-                self._store(f"{stem}_zero_point", np.zeros(len(rows), np.int8)),
-            ]
-            decoded = self._decode(node, stem, names, {"axis": 0})
+            decoded = self._decode_stored(node, stem, rows, np.ravel(params.scale), INT8, {"axis": 0})
             shape = self._store(f"{stem}_shape", np.array(weight.shape))
             node.input[i] = self.graph.unused(f"{stem}_whole")
             whole = helper.make_node("Reshape", [decoded, shape], [node.input[i]], node.input[i])
@@ -448,6 +436,23 @@ class _Writer:
         name = self.graph.unused(stem)
         self.graph.constants[name] = value
         return name
+
+    def _decode_stored(
+        self,
+        node: onnx.NodeProto,
+        stem: str,
+        codes: Array,
+        scale: ArrayLike,
+        grid: Codes,
+        where: dict[str, Any],
+    ) -> str:
+        """Store a symmetric weight as codes, and return the name of what decodes it in front of a node."""
+        names = [
+            self._store(f"{stem}_codes", _as_stored(codes, grid)),
+            self._store(f"{stem}_scale", np.asarray(scale, np.float32)),
+            self._store(f"{stem}_zero_point", _as_stored(np.zeros(np.shape(scale)), grid)),
+        ]
+        return self._decode(node, stem, names, where)
 
     def _decode(self, layer: onnx.NodeProto, stem: str, inputs: list[str], options: dict[str, Any]) -> str:
         """Put a DequantizeLinear in front of a layer, and return the name of what it gives."""
