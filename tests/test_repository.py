@@ -37,6 +37,7 @@ ORDER = [
     "symmetric",
     "formats",
     "tables",
+    "progress",
     "saturation",
     "histogram",
     "outliers",

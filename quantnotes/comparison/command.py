@@ -31,6 +31,7 @@ from quantnotes.comparison.rows import (
     sorted_rows,
 )
 from quantnotes.comparison.survey import THIN_TAIL, Outcome, has_given_axis, lacking, outcomes
+from quantnotes.progress import progress_bar
 
 PROGRAM = "quantnotes"
 _NAMED = 3  # skipped tensors of one kind that are named
@@ -178,7 +179,8 @@ class _Run:
                 self._fail(f"there is no tensor {name!r}")
         if listed:
             self.writer = self._writer([f"{source.label}: " * several + each.name for source, each in listed])
-            self.bar = _bar(sum(stored.size for _, stored in listed))
+            values = sum(stored.size for _, stored in listed)
+            self.bar = progress_bar(total=values, unit=" values", unit_scale=True)
             bits = sorted(set(options.bits or (8, 4)), reverse=True)
             done = (lambda values: None) if self.bar is None else self.bar.update
             for source in dict.fromkeys(source for source, _ in listed):
@@ -309,13 +311,3 @@ class _Run:
         self.bar.clear()
         action()
         self.bar.refresh()
-
-
-def _bar(values: int) -> Any:
-    """Return a bar that counts values, on standard error if that is a terminal; None without tqdm."""
-    try:
-        from tqdm import tqdm
-    except ModuleNotFoundError:
-        return None
-    disable = True if sys.stderr is None else None  # None: shown on a terminal alone
-    return tqdm(total=values, unit=" values", unit_scale=True, disable=disable, leave=False)

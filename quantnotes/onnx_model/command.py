@@ -36,6 +36,7 @@ from quantnotes.onnx_model.blame import (
 from quantnotes.onnx_model.graph import Batch, Graph, folded_graph, read, session
 from quantnotes.onnx_model.observation import Observation, observe
 from quantnotes.onnx_model.writing import chosen_layers, quantize
+from quantnotes.progress import progress_bar
 from quantnotes.tables import text_table
 
 _FLOAT8: dict[str, Codes] = {"e4m3": E4M3, "e5m2": E5M2}
@@ -243,13 +244,8 @@ def _arrays(path: str, inputs: list[str]) -> dict[str, Any]:
 
 def _progress(things: Iterable[Any]) -> Iterator[Any]:
     """Show a bar on a terminal, if tqdm is installed."""
-    try:
-        from tqdm import tqdm
-    except ModuleNotFoundError:
-        return iter(things)
-    disable = True if sys.stderr is None else None  # None: shown on a terminal alone
-    bar: Iterator[Any] = iter(tqdm(things, disable=disable, leave=False))
-    return bar
+    bar = progress_bar(things)
+    return iter(things if bar is None else bar)
 
 
 def _layers(names: Sequence[str]) -> Iterator[str]:
